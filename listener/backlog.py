@@ -1,0 +1,60 @@
+"""The queue of posts that wait for a verdict: live posts not yet judged by the model in charge on their present text.
+
+It is a table of its own, because the question "which posts have no such verdict" reads every post and every verdict
+whenever little is pending, which is nearly always. Whoever changes posts or verdicts keeps it, in the same transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+
+from listener.records import Pending
+
+_ADD = """
+INSERT OR IGNORE INTO pending (post_id, at) SELECT id, coalesce(created_at, collected_at) FROM posts
+WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL
+"""
+
+_REMOVE = "DELETE FROM pending WHERE post_id IN (SELECT value FROM json_each(?))"
+
+# `IS NOT` holds for a post without a verdict too.
+_UNJUDGED = """
+FROM posts p LEFT JOIN verdicts v ON v.post_id = p.id
+WHERE p.deleted_at IS NULL AND (v.model IS NOT ? OR v.text_hash IS NOT p.text_hash)
+"""
+
+_REFILL = f"INSERT INTO pending (post_id, at) SELECT p.id, coalesce(p.created_at, p.collected_at) {_UNJUDGED}"
+
+_NEWEST = """
+SELECT p.id, p.title, p.text, p.lang, p.text_hash FROM pending q CROSS JOIN posts p ON p.id = q.post_id
+ORDER BY q.at DESC, q.post_id DESC LIMIT ?
+"""
+
+
+def add(connection: sqlite3.Connection, post_ids: Iterable[int]) -> None:
+    connection.execute(_ADD, (json.dumps(list(post_ids)),))
+
+
+def remove(connection: sqlite3.Connection, post_ids: Iterable[int]) -> None:
+    connection.execute(_REMOVE, (json.dumps(list(post_ids)),))
+
+
+def refill(connection: sqlite3.Connection, model: str) -> None:
+    """Makes the queue anew, for another model."""
+    connection.execute("DELETE FROM pending")
+    connection.execute(_REFILL, (model,))
+
+
+def newest(connection: sqlite3.Connection, limit: int) -> list[Pending]:
+    return [Pending(*row) for row in connection.execute(_NEWEST, (limit,))]
+
+
+def count(connection: sqlite3.Connection, model: str) -> int:
+    """How many posts wait for this model. Costs a scan when it is not the one in charge."""
+    in_charge = connection.execute("SELECT 1 FROM meta WHERE key = 'model' AND value = ?", (model,)).fetchone()
+    row = connection.execute(
+        "SELECT count(*) FROM pending" if in_charge else f"SELECT count(*) {_UNJUDGED}", () if in_charge else (model,)
+    ).fetchone()
+    return int(row[0])

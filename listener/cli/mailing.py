@@ -1,0 +1,87 @@
+"""The digest by hand: shown, written to files, or sent."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from listener.cli.shared import DAY, common, say
+
+if TYPE_CHECKING:
+    from listener.config import Config
+
+
+@click.command()
+@click.option("--date", "day", type=DAY, metavar="DAY", help="The local day it is about; else yesterday.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write it there as .eml, .html and .txt.")
+@click.option(
+    "--send", is_flag=True, help="Mail it to the configured recipients, once each: who has it gets no second one."
+)
+@click.option(
+    "--to", multiple=True, metavar="ADDRESS", help="Mail a trial copy there instead; not entered in the ledger."
+)
+@common
+def digest(config: Config, day: date | None, out: Path | None, send: bool, to: tuple[str, ...]) -> None:
+    """The digest of one local day: printed, written to files (--out), or sent (--send)."""
+    from listener import digest as digests
+    from listener import mail, pipeline
+    from listener.daemon import now_utc
+    from listener.errors import ConfigError
+
+    now = now_utc()
+    day = day or now.astimezone(config.zone).date() - timedelta(days=1)
+    if send and not to:
+        _send_to_all(config, day)
+        return
+    rendered = digests.render(pipeline.build_digest(config.database, config, None, day, now))
+    if out is not None:
+        message = mail.compose(
+            rendered, config.mail.sender or "Listener <listener@localhost>", "you@localhost", day, "daily", now
+        )
+        for path in mail.write_files(message, out, day):
+            click.echo(path)
+    elif to:
+        if not config.mail.host:
+            raise ConfigError("[mail] host is not set, so nothing can be sent; --out DIR writes the digest to files")
+        for address in to:
+            mail.send(mail.compose(rendered, config.mail.sender, address, day, "trial", now), config.mail)
+            say(f"{address}: sent")
+    else:
+        click.echo(rendered.text)
+
+
+def _send_to_all(config: Config, day: date) -> None:
+    from listener import pipeline
+    from listener.daemon import now_utc
+    from listener.errors import ConfigError
+
+    if not config.mail.host:
+        raise ConfigError("[mail] host is not set, so nothing can be sent; --out DIR writes the digest to files")
+    if not config.recipients:
+        raise ConfigError(
+            "no [[recipient]] is configured, so there is nobody to send to; --to ADDRESS sends a trial copy"
+        )
+    words = {
+        "sent": "sent",
+        "done": "had it already, not sent again",
+        "skipped": "a quiet day, skipped as asked",
+        "waiting": "failed a moment ago; the next try is not due yet",
+        "failed": "failed; it will be tried again",
+        "unknown": "may have arrived: the server broke off. Not sent again; --to ADDRESS sends a copy",
+    }
+    failed = False
+    with closing(pipeline.open_store(config)) as store:
+        for recipient in config.recipients:
+            outcome = pipeline.send_digest(store, config, recipient, day, now_utc)
+            detail = store.digest_detail(recipient.email, recipient.cadence, day.isoformat())
+            say(f"{recipient.email}: {words[outcome]}{f' ({detail})' if detail else ''}")
+            failed |= outcome in ("failed", "unknown", "waiting")
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+COMMANDS = (digest,)

@@ -1,0 +1,295 @@
+"""Commands that read what is stored: posts, trends, brands test."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from contextlib import closing
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from listener.cli.shared import DAY, as_json, common, say, table
+from listener.engine.labels import MOMENTS, SENTIMENTS, TOUCHPOINTS
+
+if TYPE_CHECKING:
+    from listener.config import Config
+    from listener.counts import TrendRow
+
+
+def _filters(command: Any) -> Any:
+    """The filters that posts and trends share."""
+    for option in reversed(
+        (
+            click.option("--brand", multiple=True, help="Posts that name this brand. May be repeated."),
+            click.option("--source", multiple=True, help="Posts of this source."),
+            click.option("--moment", multiple=True, type=click.Choice(MOMENTS), help="Posts at this moment."),
+            click.option("--sentiment", multiple=True, type=click.Choice(SENTIMENTS), help="Posts of this sentiment."),
+            click.option(
+                "--touchpoint",
+                multiple=True,
+                type=click.Choice(TOUCHPOINTS),
+                metavar="TOUCHPOINT",
+                help=f"Posts that speak of: {', '.join(TOUCHPOINTS)}.",
+            ),
+            click.option("--since", type=DAY, metavar="DAY", help="From this local day on: 2026-11-21, yesterday, 7d."),
+            click.option("--until", type=DAY, metavar="DAY", help="Up to this local day, included."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_filters
+@click.option(
+    "--by", type=click.Choice(["day", "week", "month"]), default="day", show_default=True, help="Length of a period."
+)
+@click.option("--json", "json_", is_flag=True, help="Rows as JSON, with every interval.")
+@click.option("--csv", "csv_", is_flag=True, help="Rows as CSV.")
+@common
+def trends(
+    config: Config,
+    brand: tuple[str, ...],
+    source: tuple[str, ...],
+    moment: tuple[str, ...],
+    sentiment: tuple[str, ...],
+    touchpoint: tuple[str, ...],
+    since: date | None,
+    until: date | None,
+    by: Any,
+    json_: bool,
+    csv_: bool,
+) -> None:
+    """Counts, shares and sentiment by period and brand.
+
+    A post that names two brands counts in both; "-" stands for posts that name none. Shares are of the posts the model
+    was sure of, with 95 % intervals. Net sentiment is (positive - negative) / (positive + negative).
+    """
+    from listener import trends as reading
+
+    with closing(reading.open_reader(config.database, config.zone)) as reader:
+        rows = reading.trends(
+            reader,
+            by=by,
+            brands=brand,
+            sources=source,
+            moments=moment,
+            sentiments=sentiment,
+            touchpoints=touchpoint,
+            since=since,
+            until=until,
+        )
+        waiting = reading.waiting(reader)
+    if json_:
+        as_json([row.as_json() for row in rows])
+    elif csv_:
+        _write_csv(rows)
+    else:
+        _draw(rows)
+    if waiting:
+        say(f"{waiting} posts wait for a verdict and are not counted yet; `listener classify` judges them.")
+
+
+def show_trends(config: Config, by: Any) -> None:
+    """The table of `trends`, over everything."""
+    from listener import trends as reading
+
+    with closing(reading.open_reader(config.database, config.zone)) as reader:
+        _draw(reading.trends(reader, by=by))
+
+
+def _draw(rows: list[TrendRow]) -> None:
+    if not rows:
+        say(
+            "No judged posts here. `listener collect` and `listener classify` bring some; "
+            "`listener demo` shows how it looks."
+        )
+        return
+    table(
+        [
+            "period",
+            "brand",
+            "posts",
+            "research",
+            "transaction",
+            "feedback",
+            "none",
+            "unsure",
+            "ZMOT",
+            "TMOT",
+            "net sentiment",
+            "CSAT",
+        ],
+        [
+            [
+                r.period,
+                r.brand or "-",
+                r.posts,
+                r.research,
+                r.transaction,
+                r.feedback,
+                r.none,
+                r.abstained,
+                _share(r.zmot_share),
+                _share(r.tmot_share),
+                "-" if r.net_sentiment is None else f"{r.net_sentiment:+.2f}",
+                _share(r.csat),
+            ]
+            for r in rows
+        ],
+        right=[
+            "posts",
+            "research",
+            "transaction",
+            "feedback",
+            "none",
+            "unsure",
+            "ZMOT",
+            "TMOT",
+            "net sentiment",
+            "CSAT",
+        ],
+    )
+
+
+def _share(interval: Any) -> str:
+    if interval.value is None:
+        return "-"
+    return f"{interval.value:.0%} ({interval.low:.0%}-{interval.high:.0%})"
+
+
+def _write_csv(rows: list[TrendRow]) -> None:
+    writer = csv.writer(sys.stdout)
+    flat = [_flatten(row.as_json()) for row in rows]
+    if flat:
+        writer.writerow(flat[0])
+        writer.writerows(row.values() for row in flat)
+
+
+def _flatten(row: dict[str, Any]) -> dict[str, Any]:
+    """{"csat": {"value": 1}} as {"csat_value": 1}, for tables. A text a spreadsheet would run is quoted."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}_{inner}": each for inner, each in value.items()}
+        else:
+            flat[key] = f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+    return flat
+
+
+@click.command()
+@click.argument("query", default="")
+@_filters
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="At most this many.")
+@click.option("--json", "json_", is_flag=True, help="Everything known of every post, as JSON.")
+@common
+def posts(
+    config: Config,
+    query: str,
+    brand: tuple[str, ...],
+    source: tuple[str, ...],
+    moment: tuple[str, ...],
+    sentiment: tuple[str, ...],
+    touchpoint: tuple[str, ...],
+    since: date | None,
+    until: date | None,
+    limit: int,
+    json_: bool,
+) -> None:
+    """Stored posts, newest first. QUERY searches titles and texts: words, "phrases", prefix*, AND, OR, NOT."""
+    from listener import search
+    from listener import trends as reading
+    from listener.wording import cut
+
+    single = {"brand": brand, "source": source, "moment": moment, "sentiment": sentiment, "touchpoint": touchpoint}
+    for name, given in single.items():
+        if len(given) > 1:
+            raise click.BadParameter("give it once here", param_hint=f"--{name}")
+    chosen: dict[str, Any] = {name: given[0] if given else None for name, given in single.items()}
+    with closing(reading.open_reader(config.database, config.zone)) as reader:
+        found = search.posts(reader, query, since=since, until=until, limit=limit, **chosen)
+    if json_:
+        as_json([row.as_json() for row in found])
+        return
+    if not found:
+        say("No stored post fits.")
+        return
+    table(
+        ["day", "source", "brands", "moment", "sentiment", "touchpoints", "text"],
+        [
+            [
+                f"{p.day:%d %b %y}",
+                p.source,
+                ", ".join(p.brands),
+                "unsure" if p.abstained else p.moment or "waiting",
+                p.sentiment,
+                ", ".join(p.touchpoints),
+                cut(f"{p.title} {p.text}".strip(), 160),
+            ]
+            for p in found
+        ],
+    )
+
+
+@click.group()
+def brands() -> None:
+    """Brand queries: what they would find."""
+
+
+@brands.command("test")
+@click.argument("query")
+@click.option("--limit", default=10, show_default=True, help="Samples to show.")
+@click.option("--json", "json_", is_flag=True, help="As JSON.")
+@common
+def test_query(config: Config, query: str, limit: int, json_: bool) -> None:
+    """Runs a brand QUERY over the stored posts: hits, samples, and what each part of it matched. Changes nothing."""
+    from listener import query as language
+    from listener import search
+    from listener import trends as reading
+    from listener.wording import cut
+
+    compiled = language.compile_query(query)
+    parts = compiled.parts
+    hits: list[tuple[Any, tuple[str, ...]]] = []
+    by_part = dict.fromkeys((part.text for part in parts), 0)
+    read = found = 0
+    with closing(reading.open_reader(config.database, config.zone)) as reader:
+        for post in search.every_post(reader):
+            read += 1
+            text = f"{post.title}\n{post.text}"
+            terms = compiled.match(text)
+            if terms:
+                found += 1
+                if len(hits) < limit:
+                    hits.append((post, terms))
+            for part in parts:
+                by_part[part.text] += bool(part.match(text))
+    if json_:
+        as_json(
+            {
+                "query": query,
+                "posts": read,
+                "hits": found,
+                "parts": by_part,
+                "samples": [
+                    {"day": post.day, "source": post.source, "terms": terms, "title": post.title, "text": post.text}
+                    for post, terms in hits
+                ],
+            }
+        )
+        return
+    say(f"{found} of {read} stored posts match.")
+    table(["part", "posts"], list(by_part.items()), right=["posts"])
+    if hits:
+        table(
+            ["day", "source", "matched", "text"],
+            [
+                [f"{post.day:%d %b %y}", post.source, ", ".join(terms), cut(f"{post.title} {post.text}".strip(), 140)]
+                for post, terms in hits
+            ],
+        )
+
+
+COMMANDS = (trends, posts, brands)

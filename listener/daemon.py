@@ -1,0 +1,199 @@
+"""The daemon: ticks that call the verbs of the pipeline. Every due time is in the database; it remembers nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from filelock import FileLock, Timeout
+
+from listener import config as configuration
+from listener import engine, log, pipeline, schedule, sources
+from listener.config import Config
+from listener.engine import Classifier
+from listener.errors import ConfigError, ListenerError
+from listener.http import open_get
+from listener.store import Store
+
+TICK_S = {"collect": 2, "classify": 2, "digest": 20}
+FETCHES_AT_ONCE = 8
+GRACE_S = 8.0  # systemd and people expect a SIGTERM to be answered within ten seconds
+
+
+def now_utc() -> datetime:
+    return datetime.now(UTC)
+
+
+class Daemon:
+    """Runs until SIGTERM or SIGINT; SIGHUP reads the configuration anew."""
+
+    def __init__(self, path: Path | None, config: Config) -> None:
+        self._path = path
+        self._config = config
+        self._classifier: Classifier | None = None
+        self._stopping = threading.Event()
+        self._reload = threading.Event()
+        self._fetching: dict[str, Future[None]] = {}
+        self._pool = ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch")
+
+    def run(self) -> None:
+        """Blocks until told to stop. Raises ListenerError when another daemon serves the same database."""
+        lock = FileLock(f"{self._config.database}.lock")
+        self._config.database.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ListenerError(
+                f"another listener is already running on {self._config.database} (it holds {lock.lock_file}). "
+                "Stop it first, or give this one a database of its own."
+            ) from error
+        with lock:
+            signal.signal(signal.SIGTERM, self._on_stop)
+            signal.signal(signal.SIGINT, self._on_stop)
+            signal.signal(signal.SIGHUP, self._on_reload)
+            self._apply(self._config)
+            with open_get(self._config.http) as self._get:
+                self._serve()
+
+    def _serve(self) -> None:
+        scheduler = BackgroundScheduler(
+            timezone=UTC,
+            # A tick that was missed while the machine slept is run once, late; it is never dropped.
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        ticks = {"collect": self._collect, "classify": self._classify, "digest": self._digest}
+        for name, tick in ticks.items():
+            scheduler.add_job(
+                self._safely(name, tick), "interval", seconds=TICK_S[name], id=name, next_run_time=now_utc()
+            )
+        # One instance of a tick at a time is what we ask for, so that it is still busy is no news.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        scheduler.start()
+        log.event("started", pid=os.getpid(), database=str(self._config.database), sources=len(self._config.sources))
+        while not self._stopping.wait(0.5):
+            if self._reload.is_set():
+                self._reload.clear()
+                self._reread()
+        self._leave(scheduler)
+
+    def _leave(self, scheduler: BackgroundScheduler) -> None:
+        """Finishes the work in hand, but does not wait for a server that is slow to answer.
+
+        Leaving in the middle is safe: what is not committed was never there, and will be fetched again.
+        """
+        began = time.monotonic()
+        log.event("stopping", fetching=", ".join(sorted(self._fetching)))
+
+        def finish() -> None:
+            scheduler.shutdown(wait=True)
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+        finishing = threading.Thread(target=finish, daemon=True)
+        finishing.start()
+        finishing.join(GRACE_S)
+        log.event("stopped", seconds=round(time.monotonic() - began, 2), left=", ".join(sorted(self._fetching)))
+        if finishing.is_alive():
+            logging.shutdown()
+            os._exit(0)  # the interpreter would wait for the slow server's thread
+
+    # --- ticks -------------------------------------------------------------------------------------------------------
+
+    def _safely(self, name: str, tick: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                if not self._stopping.is_set():
+                    tick()
+            except ListenerError as error:
+                log.event(f"{name}_failed", logging.ERROR, error=str(error))
+            except Exception:  # noqa: BLE001  # the tick comes again; what it works from is in the database
+                log.event(f"{name}_crashed", logging.ERROR, exc_info=True)
+
+        return run
+
+    def _collect(self) -> None:
+        """Hands every source that is due to the pool, unless its last fetch is still going on."""
+        with self._store() as store:
+            due = [source.name for source in store.due(now_utc())]
+        for name in due:
+            if name not in self._fetching:
+                self._fetching[name] = self._pool.submit(self._safely("collect", partial(self._fetch, name)))
+
+    def _fetch(self, name: str) -> None:
+        try:
+            with self._store() as store:
+                pipeline.collect(store, self._config, name, self._get, now_utc, self._stopping.is_set)
+        finally:
+            self._fetching.pop(name, None)
+
+    def _classify(self) -> None:
+        with self._store() as store:
+            if self._classifier is None:
+                if not store.count_pending(engine.name(self._config.model)):
+                    return  # a daemon without work holds no model
+                self._classifier = engine.load(self._config.model)
+                log.event("model_loaded", model=self._classifier.model)
+            done = sum(pipeline.classify_pending(store, self._classifier, now_utc, self._stopping.is_set))
+        if done:
+            log.event("classified", posts=done)
+
+    def _digest(self) -> None:
+        """Sends what is due. The ledger knows what was sent; a digest that was missed is caught up, oldest first."""
+        now, config = now_utc(), self._config
+        with self._store() as store:
+            for recipient in config.recipients:
+                if self._stopping.is_set():
+                    return
+                zone = config.zone_of(recipient)
+                started = store.started_on(schedule.local_day(now, zone))
+                ended = store.digest_periods(recipient.email, recipient.cadence)
+                for day in schedule.digest_due(now, recipient.at, zone, None, started):
+                    if ended.get(day.isoformat()) not in ("sent", "skipped", "unknown"):
+                        pipeline.send_digest(store, config, recipient, day, now_utc)
+
+    # --- configuration and signals -----------------------------------------------------------------------------------
+
+    def _store(self) -> Store:
+        return pipeline.open_store(self._config)
+
+    def _apply(self, config: Config) -> None:
+        """Makes the database agree with the configuration: its sources, and the brands its posts are linked to."""
+        settings = sources.check(config)
+        with pipeline.open_store(config) as store:
+            store.sync_sources(
+                [(entry.name, entry.kind, entry.every_s, entry.enabled) for entry in config.sources], now_utc()
+            )
+            changed = pipeline.relink(store, config)
+        for warning in configuration.warnings(config):
+            log.event("warning", logging.WARNING, warning=warning)
+        log.event("configured", sources=len(settings), brands=len(config.brands), relinked=changed)
+        self._config = config
+
+    def _reread(self) -> None:
+        """A configuration that cannot be used is refused and the old one goes on."""
+        try:
+            config = configuration.load(self._path)
+            if config.database != self._config.database:
+                raise ConfigError("the database cannot change while the daemon runs; restart it")
+            self._apply(config)
+        except ListenerError as error:
+            log.event("reload_refused", logging.ERROR, error=str(error))
+            return
+        log.set_up(config.log.level, config.log.format)
+        self._classifier = None  # its folder or threshold may have changed; loading takes half a second
+        log.event("reloaded")
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+
+    def _on_reload(self, number: int, frame: FrameType | None) -> None:
+        self._reload.set()

@@ -1,0 +1,188 @@
+"""The doctor: looks at everything the daemon depends on and names the remedy for what is wrong."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from listener import config as configuration
+from listener import engine, sources, trends
+from listener.config import Config
+from listener.errors import ListenerError
+from listener.text import model_input
+
+LEAST_FREE = 500 * 1024**2  # bytes; a busy day of posts is some tens of megabytes
+BACKLOG_OLD = timedelta(hours=6)
+
+State = Literal["ok", "warning", "wrong"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: how it is, and what to do about it ("" when nothing is to be done)."""
+
+    what: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def examine(config: Config, now: datetime) -> Iterator[Finding]:
+    """Every finding, one by one, as soon as it is known. Changes nothing."""
+    looks: tuple[tuple[str, Callable[[Config, datetime], Iterator[Finding]]], ...] = (
+        ("configuration", _configuration),
+        ("database", _database),
+        ("disk", _disk),
+        ("model", _model),
+        ("daemon", _daemon),
+        ("sources", _sources),
+        ("mail", _mail),
+    )
+    for what, look in looks:
+        try:
+            yield from look(config, now)
+        except ListenerError as error:
+            yield Finding(what, "wrong", str(error))
+
+
+def _configuration(config: Config, now: datetime) -> Iterator[Finding]:
+    if config.path is None:
+        yield Finding("configuration", "warning", "none found, the defaults are used", "write one with `listener init`")
+    else:
+        yield Finding("configuration", "ok", f"{config.path}, days end at midnight in {config.zone.key}")
+    for warning in configuration.warnings(config):
+        yield Finding("configuration", "warning", warning)
+    if not config.brands:
+        remedy = "add a [[brand]] with the name you listen for"
+        yield Finding("brands", "warning", "none configured: posts are counted without a brand", remedy)
+    else:
+        yield Finding("brands", "ok", ", ".join(f"{brand.name} ({brand.role})" for brand in config.brands))
+
+
+def _database(config: Config, now: datetime) -> Iterator[Finding]:
+    path = config.database
+    if not path.exists():
+        yield Finding(
+            "database", "warning", f"{path} does not exist yet", "`listener collect` or `listener run` makes it"
+        )
+        return
+    with closing(trends.open_reader(path, config.zone)) as reader:
+        try:
+            (verdict,) = reader.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.Error as error:
+            verdict = str(error)
+        if verdict != "ok":
+            yield Finding(
+                "database", "wrong", f"{path} is damaged: {verdict}", "restore it from a backup; keep this file aside"
+            )
+            return
+        (posts,) = reader.execute("SELECT count(*) FROM posts WHERE deleted_at IS NULL").fetchone()
+        yield Finding("database", "ok", f"{path}: {posts:,} posts, {path.stat().st_size / 1024**2:,.0f} MB")
+        yield from _backlog(reader, now)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        yield Finding("database", "warning", f"{path} can be read by other users of this machine", f"chmod 600 {path}")
+
+
+def _backlog(reader: sqlite3.Connection, now: datetime) -> Iterator[Finding]:
+    waiting = trends.waiting(reader)
+    (oldest,) = reader.execute(
+        "SELECT min(collected_at) FROM pending JOIN posts ON posts.id = pending.post_id"
+    ).fetchone()
+    if waiting and oldest and now - datetime.fromisoformat(oldest) > BACKLOG_OLD:
+        remedy = "start the daemon (`listener run`), or drain the queue by hand with `listener classify`"
+        yield Finding("queue", "warning", f"{waiting:,} posts wait for a verdict, the oldest since {oldest}", remedy)
+    else:
+        yield Finding("queue", "ok", f"{waiting:,} posts wait for a verdict")
+
+
+def _disk(config: Config, now: datetime) -> Iterator[Finding]:
+    folder = config.database.parent
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    state: State = "ok" if free >= LEAST_FREE else "wrong"
+    remedy = "" if state == "ok" else "free some space, or move the database ([database] in the configuration)"
+    yield Finding("disk", state, f"{free / 1024**3:,.1f} GB free in {folder}", remedy)
+
+
+def _model(config: Config, now: datetime) -> Iterator[Finding]:
+    classifier = engine.load(config.model)
+    (scores,) = classifier.classify([model_input("", "Is the hotel by the harbour worth the price?")])
+    yield Finding("model", "ok", f"{classifier.model} answers (a question before buying is judged {scores.moment!r})")
+
+
+def _daemon(config: Config, now: datetime) -> Iterator[Finding]:
+    from filelock import FileLock, Timeout
+
+    lock = f"{config.database}.lock"
+    if not config.database.parent.exists():
+        return
+    try:
+        with FileLock(lock, timeout=0):
+            pass
+    except Timeout:
+        yield Finding("daemon", "ok", "running")
+    except OSError as error:
+        yield Finding("daemon", "wrong", f"{lock} cannot be opened: {error}", "run as the user that owns the database")
+    else:
+        yield Finding(
+            "daemon",
+            "warning",
+            "not running",
+            "start it with `listener run`, or as a service (config/listener.service)",
+        )
+
+
+def _sources(config: Config, now: datetime) -> Iterator[Finding]:
+    sources.check(config)
+    enabled = [entry.name for entry in config.sources if entry.enabled]
+    if not enabled:
+        yield Finding(
+            "sources", "warning", "none configured", "add a [[source]]; `listener sources kinds` tells what there is"
+        )
+        return
+    if not config.database.exists():
+        yield Finding("sources", "ok", f"{len(enabled)} configured, none fetched yet")
+        return
+    with closing(trends.open_reader(config.database, config.zone)) as reader:
+        known = {each.name: each for each in trends.source_health(reader)}
+    for name in enabled:
+        health = known.get(name)
+        if health is None or health.last_run_at is None:
+            yield Finding(f"source {name}", "warning", "not fetched yet", f"`listener collect {name}` fetches it now")
+        elif health.state in ("ok", "empty"):
+            yield Finding(f"source {name}", "ok", f"{health.state}, {health.posts:,} posts")
+        else:
+            remedy = f"try `listener sources test {name}`"
+            yield Finding(f"source {name}", "wrong", f"{health.state}: {health.why}", remedy)
+
+
+def _mail(config: Config, now: datetime) -> Iterator[Finding]:
+    if not config.recipients:
+        yield Finding(
+            "mail", "warning", "nobody gets the digest", "add a [[recipient]], or read it with `listener digest`"
+        )
+        return
+    if not config.mail.host:
+        yield Finding("mail", "warning", "no mail server: digests are written to files", "set [mail] host")
+        return
+    config.mail.password()
+    yield Finding("mail", "ok", f"{len(config.recipients)} recipients by {config.mail.host}:{config.mail.port}")
+    if config.database.exists():
+        with closing(trends.open_reader(config.database, config.zone)) as reader:
+            for recipient, period, state, detail in reader.execute(
+                "SELECT recipient, period, state, detail FROM digests "
+                "WHERE state IN ('failed', 'unknown') ORDER BY period"
+            ):
+                remedy = (
+                    f"`listener digest --date {period} --send` tries again"
+                    if state == "failed"
+                    else (f"ask whether it came; `listener digest --date {period} --to {recipient}` sends a copy")
+                )
+                yield Finding("mail", "wrong", f"digest of {period} to {recipient}: {state} ({detail})", remedy)

@@ -1,0 +1,108 @@
+"""The default engine: the released int8 encoder on ONNX Runtime. No torch, one thread pool, flat memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from listener.engine import batches, head_and_tail
+from listener.engine.calibration import WIDTH, Calibration, Floats, check_labels, to_scores
+from listener.errors import ModelError
+from listener.records import Scores
+
+BATCH_TOKENS = (
+    1024  # padded tokens a batch: larger ones fall out of the cache, smaller ones waste calls (docs/performance.md)
+)
+
+
+class OnnxClassifier:
+    """Holds one inference session. Safe to share between threads: both the session and the tokenizer are."""
+
+    def __init__(self, folder: Path, threads: int = 0, abstain_below: float | None = None) -> None:
+        """Loads model.onnx, tokenizer.json and config.json from `folder`.
+
+        `threads` is the number of cores to use, 0 for all of them; `abstain_below` overrides the model's own threshold.
+        Raises ModelError when a file is missing or damaged, or when the labels differ from ours.
+        """
+        config = _read_config(folder)
+        check_labels(config, str(folder))
+        self._calibration = Calibration(**config["calibration"])
+        if abstain_below is not None:
+            self._calibration = replace(self._calibration, abstain_below=abstain_below)
+        self._limit = int(config["max_tokens"])
+        self.model = _name(config)
+        self._session, self._tokenizer = _open(folder, config, threads)
+
+    def classify(self, texts: Sequence[str]) -> list[Scores]:
+        """Scores in the order of `texts`. Raises MemoryError only when a single text does not fit."""
+        return to_scores(self.logits(texts), self._calibration) if texts else []
+
+    def logits(self, texts: Sequence[str]) -> Floats:
+        """Raw outputs (n, 27): moments, sentiments, touchpoints."""
+        tokens = [head_and_tail(coded.ids, self._limit) for coded in self._tokenizer.encode_batch_fast(list(texts))]
+        logits = np.empty((len(tokens), WIDTH), dtype=np.float32)
+        for batch in batches([len(ids) for ids in tokens], BATCH_TOKENS):
+            logits[batch] = self._run([tokens[index] for index in batch])
+        return logits
+
+    def _run(self, tokens: list[list[int]]) -> Floats:
+        width = max(map(len, tokens))
+        ids = np.zeros((len(tokens), width), dtype=np.int64)
+        mask = np.zeros((len(tokens), width), dtype=np.int64)
+        for row, text in enumerate(tokens):
+            ids[row, : len(text)] = text
+            mask[row, : len(text)] = 1
+        return np.asarray(self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0], dtype=np.float32)
+
+
+def model_name(folder: Path) -> str:
+    """What the model in `folder` calls itself, without loading its weights. Raises ModelError when there is none."""
+    return _name(_read_config(folder))
+
+
+def _name(config: dict[str, Any]) -> str:
+    return f"{config['name']}-{config['version']}"
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{folder}: no model here (config.json is missing). Set [model] folder, or reinstall."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be read: {error}. Reinstall the model.") from error
+    return config
+
+
+def _open(folder: Path, config: dict[str, Any], threads: int) -> tuple[Any, Any]:
+    """The inference session and the tokenizer, after the weights were compared with their recorded digest."""
+    import onnxruntime as ort
+    from tokenizers import Tokenizer
+
+    path = folder / "model.onnx"
+    try:
+        weights = path.read_bytes()
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the tokenizers library raises bare Exception for every kind of damage
+        raise ModelError(f"{folder}: the model cannot be read: {error}. Reinstall it.") from error
+    if hashlib.sha256(weights).hexdigest() != config["sha256"]:
+        raise ModelError(f"{path} is damaged or is not the file config.json speaks of (SHA-256 differs). Reinstall it.")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.enable_cpu_mem_arena = False  # the arena keeps the largest batch ever seen; a daemon wants it back
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"]), tokenizer
+    except Exception as error:  # ONNX Runtime has no common error class
+        raise ModelError(f"{path} cannot be loaded: {error}. Reinstall it.") from error

@@ -1,0 +1,64 @@
+"""Errors, named by their consequence: what the program does next is the class, what a person does is the text."""
+
+from __future__ import annotations
+
+
+class ListenerError(Exception):
+    """Something a person can mend. The message names place and remedy; the CLI prints it without a traceback."""
+
+
+class ConfigError(ListenerError):
+    """The configuration cannot be used."""
+
+
+class QueryError(ListenerError):
+    """A brand query cannot be read. `position` is the 0-based offset in `query` where it went wrong."""
+
+    def __init__(self, message: str, query: str, position: int) -> None:
+        self.query = query
+        self.position = position
+        super().__init__(f"{message}\n  {query}\n  {' ' * position}^")
+
+
+class StoreError(ListenerError):
+    """The database cannot be used: locked, full, damaged, or written by a newer version."""
+
+
+class ModelError(ListenerError):
+    """A model folder cannot be used: files missing or damaged, or labels that differ from ours."""
+
+
+class MailError(ListenerError):
+    """A mail could not be handed over. `certain` is False when the server may have taken it all the same."""
+
+    def __init__(self, message: str, *, certain: bool = True, temporary: bool = True) -> None:
+        super().__init__(message)
+        self.certain = certain
+        self.temporary = temporary
+
+
+class SourceError(ListenerError):
+    """A source could not be read. Only its subclasses are raised."""
+
+
+class Retry(SourceError):
+    """Try again later: rate limit, overload, no network. `after` is the delay in seconds that the server asked for."""
+
+    def __init__(self, message: str, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class Refused(SourceError):
+    """We are not let in: credentials, robots.txt, a bot wall, a closed interface. A person has to act."""
+
+
+class Broken(SourceError):
+    """The reply is not what this source sends: a layout changed, or it is another kind of document.
+
+    `payload` is the start of the reply, kept so that the parser can be mended.
+    """
+
+    def __init__(self, message: str, payload: bytes = b"") -> None:
+        super().__init__(message)
+        self.payload = payload[:65536]

@@ -1,0 +1,148 @@
+"""Posts and the brands they name, into their tables by the batch. Runs inside the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from listener import backlog, rollups
+from listener.migrations import stamp
+from listener.rows import storable
+
+Row = dict[str, Any]
+Links = Mapping[str, str]  # brand -> why the post was linked to it
+
+# What makes a post another than it was; the text hash comes first.
+_CONTENT = ("text_hash", "rating_value", "rating_worst", "rating_best", "engagement")
+
+_STORED = """
+SELECT native_id, id, deleted_at, text_hash, rating_value, rating_worst, rating_best, engagement FROM posts
+WHERE source = ? AND native_id IN (SELECT value FROM json_each(?))
+"""
+
+_INSERT = """
+INSERT INTO posts (id, source, native_id, kind, url, title, text, author, created_at, edited_at, collected_at, day,
+    rating_value, rating_best, rating_worst, rating, engagement, parent, lang, given_brand, text_hash)
+VALUES (:id, :source, :native_id, :kind, :url, :title, :text, :author, :created_at, :edited_at, :collected_at, :day,
+    :rating_value, :rating_best, :rating_worst, :rating, :engagement, :parent, :lang, :given_brand, :text_hash)
+"""
+
+_UPDATE = """
+UPDATE posts SET url = :url, title = :title, text = :text, edited_at = coalesce(:edited_at, edited_at),
+    day = CASE WHEN created_at IS NULL AND :created_at IS NOT NULL THEN :day ELSE day END,
+    created_at = coalesce(created_at, :created_at), rating_value = :rating_value, rating_best = :rating_best,
+    rating_worst = :rating_worst, rating = :rating, engagement = :engagement, lang = :lang,
+    given_brand = :given_brand, text_hash = :text_hash
+WHERE id = :id
+"""
+
+_DELETE = """
+UPDATE posts SET deleted_at = ?, title = '', text = '', author = '', url = '', engagement = '{}', text_hash = ''
+WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL
+"""
+
+# The touchpoints go with their verdict.
+_FORGET = (
+    "DELETE FROM mentions WHERE post_id IN (SELECT value FROM json_each(?))",
+    "DELETE FROM verdicts WHERE post_id IN (SELECT value FROM json_each(?))",
+)
+
+_BRANDS_OF = "SELECT post_id, brand, why FROM mentions WHERE post_id IN (SELECT value FROM json_each(?))"
+
+_UNLINK = "DELETE FROM mentions WHERE post_id IN (SELECT value FROM json_each(?))"
+
+_LINK = "INSERT INTO mentions (post_id, brand, why) VALUES (?, ?, ?)"
+
+
+def save(connection: sqlite3.Connection, source: str, posts: Iterable[tuple[Row, Links]]) -> tuple[int, int]:
+    """Adds the posts that are new and brings the known ones up to date; returns how many were new and how many edited.
+
+    Of a post that comes twice the last one counts.
+    """
+    arrived = {row["native_id"]: (row, dict(links)) for row, links in posts}
+    found = connection.execute(_STORED, (source, json.dumps(list(arrived)))).fetchall()
+    stored = {native_id: (post_id, deleted_at, was) for native_id, post_id, deleted_at, *was in found}
+    new = [both for native_id, both in arrived.items() if native_id not in stored]
+    _insert(connection, new)
+    known = [
+        (row | {"id": stored[native_id][0]}, links, stored[native_id][2])
+        for native_id, (row, links) in arrived.items()
+        if native_id in stored and stored[native_id][1] is None
+    ]
+    return len(new), _update(connection, known)
+
+
+def _insert(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links]]) -> None:
+    # Ids are given here, not by SQLite, so that the rows that refer to them go in by the batch as well.
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM posts").fetchone()
+    ids = range(last + 1, last + 1 + len(posts))
+    connection.executemany(_INSERT, [row | {"id": post_id} for post_id, (row, _) in zip(ids, posts, strict=True)])
+    _link(connection, zip(ids, (links for _, links in posts), strict=True))
+    backlog.add(connection, ids)
+
+
+def _update(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links, list[Any]]]) -> int:
+    named = brands_of(connection, [row["id"] for row, _, _ in posts])
+    relinked = {row["id"]: links for row, links, _ in posts if named.get(row["id"], {}) != links}
+    edited = {row["id"] for row, _, was in posts if was != [row[column] for column in _CONTENT]}
+    retold = [row["id"] for row, _, was in posts if was[0] != row["text_hash"]]
+    changed = [row for row, _, _ in posts if row["id"] in edited or row["id"] in relinked]
+    if changed:
+        with rollups.changing(connection, [row["id"] for row in changed]):
+            connection.executemany(_UPDATE, changed)
+            _relink(connection, relinked)
+        backlog.add(connection, retold)
+    return len(edited)
+
+
+def relink(
+    connection: sqlite3.Connection,
+    posts: Sequence[tuple[int, str, str, str]],
+    match: Callable[[str, str], Links],
+) -> int:
+    """Links posts (id, title, text, the brand their source named) to the brands that `match(title, text)` finds;
+    returns how many changed. The brand that the source named stays, whatever the text says.
+    """
+    before = brands_of(connection, [post_id for post_id, _, _, _ in posts])
+    changed: dict[int, Links] = {}
+    for post_id, title, text, given in posts:
+        was = before.get(post_id, {})
+        links = {**match(title, text), **({given: was.get(given, "its source")} if given else {})}
+        if links != was:
+            changed[post_id] = links
+    if changed:
+        with rollups.changing(connection, changed):
+            _relink(connection, changed)
+    return len(changed)
+
+
+def delete(connection: sqlite3.Connection, post_ids: Sequence[int], now: datetime) -> int:
+    """Empties posts and forgets what was made of them; returns how many. Identity and date stay."""
+    chosen = json.dumps(post_ids)
+    with rollups.changing(connection, post_ids):
+        done = connection.execute(_DELETE, (stamp(now), chosen)).rowcount
+        for statement in _FORGET:
+            connection.execute(statement, (chosen,))
+    backlog.remove(connection, post_ids)
+    return done
+
+
+def brands_of(connection: sqlite3.Connection, post_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """The brands (brand -> why) of those posts that name any."""
+    found: dict[int, dict[str, str]] = {}
+    for post_id, brand, why in connection.execute(_BRANDS_OF, (json.dumps(post_ids),)):
+        found.setdefault(post_id, {})[brand] = why
+    return found
+
+
+def _relink(connection: sqlite3.Connection, links: Mapping[int, Links]) -> None:
+    connection.execute(_UNLINK, (json.dumps(list(links)),))
+    _link(connection, links.items())
+
+
+def _link(connection: sqlite3.Connection, links: Iterable[tuple[int, Links]]) -> None:
+    rows = [(post_id, brand, storable(why)) for post_id, found in links for brand, why in found.items()]
+    connection.executemany(_LINK, rows)

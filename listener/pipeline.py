@@ -1,0 +1,247 @@
+"""The main job in three verbs: collect, classify_pending, make_digest. Read this file first.
+
+The table is the queue. `collect` adds rows, `classify_pending` drains rows without a verdict, `make_digest` reads rows;
+none of them calls another, and each may die at any point and be run again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Literal
+
+from listener import config as configuration
+from listener import digest, log, mail, query, schedule, sources, trends
+from listener.config import Config, RecipientSettings, SourceSettings
+from listener.engine import Classifier
+from listener.errors import Broken, MailError, Refused, Retry, StoreError
+from listener.http import Get
+from listener.records import Outcome, Page, Post, Run, Verdict
+from listener.store import Store
+from listener.text import fingerprint, model_input
+
+Clock = Callable[[], datetime]
+Match = Callable[[str, str], Mapping[str, str]]
+
+CLASSIFY_AT_ONCE = 512  # posts a transaction: large enough to sort by length, small enough to stop within a second
+
+
+# --- collect ---------------------------------------------------------------------------------------------------------
+
+
+def collect(
+    store: Store,
+    config: Config,
+    name: str,
+    get: Get,
+    clock: Clock,
+    stop: Callable[[], bool] = bool,
+    on_page: Callable[[int], object] = bool,
+) -> Run:
+    """Fetches one source and stores what it brings, page by page; returns the run that was recorded.
+
+    Never raises for what a source does: that is the run's outcome. A programming error in a source is logged whole and
+    becomes the outcome "crashed", so that the other sources go on. `stop` is asked between pages; `on_page` hears how
+    many posts each page held. Raises StoreError when the database cannot be written.
+    """
+    entry = config.source(name)
+    match = brand_matcher(config)
+    started = clock()
+    tally = _Tally()
+    after: float | None = None
+    try:
+        for page in _pages(store, entry, config.path, get, started):
+            page, links = link(page, entry, match)
+            tally.add(page, store.save_page(name, page, links, clock()).new)
+            on_page(len(page.posts))
+            if stop():
+                break
+    except StoreError:
+        raise  # it is not the source that failed, and its bookmark has not moved
+    except Retry as error:
+        after = error.after
+        tally.failed("retry", error)
+    except Refused as error:
+        tally.failed("refused", error)
+    except Broken as error:
+        tally.failed("broken", error)
+    except Exception as error:  # noqa: BLE001  # a bug in one source must not silence the others
+        log.event("source_crashed", 40, exc_info=True, source=name)
+        tally.failed("crashed", error)
+    finished = clock()
+    run = tally.run(name, started, max(0.0, (finished - started).total_seconds()))
+    state = store.source_state(name)
+    failures = (state.failures if state else 0) + 1 if run.error else 0
+    store.finish_run(run, schedule.next_due(finished, entry.every_s, failures, after, random.random()))  # noqa: S311
+    log.event(
+        "collected",
+        20 if not run.error else 30,
+        source=name,
+        outcome=run.outcome,
+        seen=run.seen,
+        new=run.new,
+        skipped=sum(run.skipped.values()),
+        seconds=round(run.seconds, 2),
+        error=run.error,
+    )
+    return run
+
+
+def _pages(store: Store, entry: SourceSettings, path: Path | None, get: Get, now: datetime) -> Iterator[Page]:
+    settings = sources.settings(entry, path)
+    state = store.source_state(entry.name)
+    return sources.load(entry.kind).fetch(settings, state.cursor if state else None, get, now, entry.name)
+
+
+def open_store(config: Config) -> Store:
+    """The database of a configuration, open for writing, made or migrated where needed."""
+    hashed = config.privacy.authors == "hash"
+    key = configuration.author_key(config) if hashed else None
+    return Store.open(config.database, config.zone, author_key=key, authors=config.privacy.authors)
+
+
+def relink(store: Store, config: Config) -> int:
+    """Links stored posts anew when the brands of the configuration changed; returns how many posts changed."""
+    key = fingerprint(*(brand.model_dump_json() for brand in config.brands))
+    return store.relink(brand_matcher(config), key)
+
+
+def brand_matcher(config: Config) -> Match:
+    """The function that tells which configured brands a title and a text name, and by which words."""
+    return query.matcher([(brand.name, brand.role, brand.aliases, brand.query) for brand in config.brands])
+
+
+def link(page: Page, entry: SourceSettings, match: Match) -> tuple[Page, list[Mapping[str, str]]]:
+    """Links every post of a page to the brands it names, and drops posts that name none where the source asks for that.
+
+    Returns the page that is left and, beside each of its posts, {brand: why}.
+    """
+    keep_all = (entry.keep or sources.load(entry.kind).ABOUT.keep) == "all"
+    kept: list[Post] = []
+    links: list[Mapping[str, str]] = []
+    for post in page.posts:
+        post = replace(post, brand=post.brand or entry.brand)
+        brands = dict(match(post.title, post.text))
+        if post.brand:
+            brands.setdefault(post.brand, f"source {entry.name}")
+        if brands or keep_all:
+            kept.append(post)
+            links.append(brands)
+    dropped = len(page.posts) - len(kept)
+    skipped = {**page.skipped, "no brand named": dropped} if dropped else page.skipped
+    return replace(page, posts=tuple(kept), skipped=skipped), links
+
+
+class _Tally:
+    """Counts a run while its pages come in."""
+
+    def __init__(self) -> None:
+        self.seen = self.new = 0
+        self.skipped: Counter[str] = Counter()
+        self.pages = self.unchanged = 0
+        self.outcome: Outcome | None = None
+        self.error = ""
+
+    def add(self, page: Page, new: int) -> None:
+        self.seen += len(page.posts)
+        self.new += new
+        self.skipped.update(page.skipped)
+        self.pages += 1
+        self.unchanged += page.unchanged
+
+    def failed(self, outcome: Outcome, error: Exception) -> None:
+        self.outcome = outcome
+        self.error = str(error) or type(error).__name__
+
+    def run(self, name: str, started: datetime, seconds: float) -> Run:
+        outcome: Outcome = self.outcome or (
+            "ok"
+            if self.seen or self.skipped
+            else "unchanged"
+            if self.pages and self.unchanged == self.pages
+            else "empty"
+        )
+        return Run(name, started, seconds, self.seen, self.new, dict(self.skipped), outcome, self.error)
+
+
+# --- classify --------------------------------------------------------------------------------------------------------
+
+
+def classify_pending(
+    store: Store, classifier: Classifier, clock: Clock, stop: Callable[[], bool] = bool, at_most: int | None = None
+) -> Iterator[int]:
+    """Drains the queue, newest posts first; yields the number of verdicts stored after every transaction.
+
+    Posts that the classifier cannot take in one batch are tried one by one, so that one post never blocks the queue.
+    """
+    done = 0
+    while not stop() and (at_most is None or done < at_most):
+        waiting = store.pending(classifier.model, CLASSIFY_AT_ONCE)
+        if not waiting:
+            return
+        scores = classifier.classify([model_input(post.title, post.text) for post in waiting])
+        verdicts = [
+            Verdict(post.post_id, classifier.model, post.text_hash, score)
+            for post, score in zip(waiting, scores, strict=True)
+        ]
+        store.save_verdicts(verdicts, clock())
+        done += len(verdicts)
+        yield len(verdicts)
+
+
+# --- digest ----------------------------------------------------------------------------------------------------------
+
+DigestOutcome = Literal["sent", "skipped", "done", "waiting", "failed", "unknown"]
+
+
+def build_digest(
+    database: Path, config: Config, recipient: RecipientSettings | None, day: date, now: datetime
+) -> digest.Digest:
+    """The digest of a local day, for a recipient or (None) for everybody. Reads only."""
+    zone = config.zone_of(recipient) if recipient else config.zone
+    wanted = set(recipient.brands) if recipient and recipient.brands else {brand.name for brand in config.brands}
+    own = [brand.name for brand in config.brands if brand.role == "own" and brand.name in wanted]
+    rivals = [brand.name for brand in config.brands if brand.role == "competitor" and brand.name in wanted]
+    with closing(trends.open_reader(database, config.zone)) as reader:
+        return digest.build(reader, own, rivals, day, now, zone)
+
+
+def send_digest(store: Store, config: Config, recipient: RecipientSettings, day: date, clock: Clock) -> DigestOutcome:
+    """Sends the digest of a day to one recipient, at most once whatever happens on the way.
+
+    The ledger row is committed before the mail goes. A mail server that may or may not have taken the mail leaves
+    "unknown", which is shown and not repeated: one digest too few is better than the same one every minute.
+    """
+    now = clock()
+    period = day.isoformat()
+    claim = store.claim_digest(recipient.email, recipient.cadence, period, now)
+    if claim != "send":
+        return claim
+    state: Literal["sent", "failed", "unknown", "skipped"]
+    detail = ""
+    try:
+        built = build_digest(store.path, config, recipient, day, now)
+        if built.quiet and recipient.quiet == "skip":
+            state = "skipped"
+        else:
+            message = mail.compose(
+                digest.render(built), config.mail.sender, recipient.email, day, recipient.cadence, now
+            )
+            mail.send(message, config.mail)
+            state = "sent"
+    except MailError as error:
+        state, detail = ("failed" if error.certain else "unknown"), str(error)
+    except Exception as error:
+        # A digest that cannot be built was certainly not sent: say so in the ledger, then let the bug be seen.
+        store.mark_digest(
+            recipient.email, recipient.cadence, period, "failed", f"{type(error).__name__}: {error}", clock()
+        )
+        raise
+    store.mark_digest(recipient.email, recipient.cadence, period, state, detail, clock())
+    log.event("digest", 20 if state in ("sent", "skipped") else 40, day=period, state=state, error=detail)
+    return state

@@ -1,0 +1,120 @@
+"""Records as the rows the database keeps: pure, and proof against what sites send."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from listener.migrations import stamp
+from listener.records import Gap, Post, Rating, Run, Verdict
+from listener.schedule import local_day
+from listener.text import fingerprint
+
+Authors = Literal["hash", "plain", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    """How authors are kept. `key` is needed for "hash" only."""
+
+    authors: Authors
+    key: bytes
+
+    def author(self, source: str, name: str) -> str:
+        """What is kept of an author's name: 16 hexadecimal digits of HMAC-SHA256, the name itself, or nothing."""
+        if not name or self.authors == "drop":
+            return ""
+        if self.authors == "plain":
+            return name
+        return hmac.digest(self.key, f"{source}\0{name}".encode(), "sha256").hex()[:16]
+
+
+def post_row(source: str, post: Post, now: datetime, zone: ZoneInfo, privacy: Privacy) -> dict[str, Any]:
+    """A post as named columns, all but its id. A date or a rating that cannot be is kept as not given."""
+    created_at = _plausible(post.created_at)
+    rating = _usable(post.rating)
+    title, text = storable(post.title), storable(post.text)
+    return {
+        "source": source,
+        "native_id": storable(post.native_id),
+        "kind": post.kind,
+        "url": storable(post.url),
+        "title": title,
+        "text": text,
+        "author": privacy.author(source, storable(post.author)),
+        "created_at": stamp(created_at) if created_at else None,
+        "edited_at": stamp(edited_at) if (edited_at := _plausible(post.edited_at)) else None,
+        "collected_at": stamp(now),
+        "day": local_day(created_at or now, zone).isoformat(),
+        "rating_value": rating.value if rating else None,
+        "rating_best": rating.best if rating else None,
+        "rating_worst": rating.worst if rating else None,
+        "rating": round(rating.share, 6) if rating else None,
+        "engagement": json.dumps(dict(post.engagement), sort_keys=True),
+        "parent": storable(post.parent),
+        "lang": storable(post.lang),
+        "given_brand": storable(post.brand),
+        "text_hash": fingerprint(title, text),
+    }
+
+
+def verdict_row(verdict: Verdict, now: datetime) -> dict[str, Any]:
+    """A verdict as named columns, without its touchpoints. Four decimals are all a probability is worth."""
+    scores = verdict.scores
+    return {
+        "post_id": verdict.post_id,
+        "model": verdict.model,
+        "text_hash": verdict.text_hash,
+        "moment": scores.moment,
+        "sentiment": scores.sentiment,
+        "score": round(scores.score, 6),
+        "confidence": round(scores.confidence, 6),
+        "abstained": int(scores.abstained),
+        "moments": json.dumps({label: round(p, 4) for label, p in scores.moments.items()}),
+        "sentiments": json.dumps({label: round(p, 4) for label, p in scores.sentiments.items()}),
+        "judged_at": stamp(now),
+    }
+
+
+def run_row(run: Run) -> dict[str, Any]:
+    return {
+        "source": run.source,
+        "started_at": stamp(run.started_at),
+        "seconds": run.seconds,
+        "seen": run.seen,
+        "new": run.new,
+        "skipped": json.dumps(dict(run.skipped)),
+        "outcome": run.outcome,
+        "error": storable(run.error),
+    }
+
+
+def gap_row(source: str, gap: Gap, now: datetime) -> dict[str, Any]:
+    return {
+        "source": source,
+        "since": stamp(gap.since) if gap.since else None,
+        "until": stamp(gap.until) if gap.until else None,
+        "why": storable(gap.why),
+        "noted_at": stamp(now),
+    }
+
+
+def storable(text: str) -> str:
+    """The text without lone surrogates, which JSON can carry and SQLite cannot."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _plausible(moment: datetime | None) -> datetime | None:
+    # Feeds do say year 1 and year 9999, which no time zone can shift.
+    return moment if moment and 1970 <= moment.year < 9999 else None
+
+
+def _usable(rating: Rating | None) -> Rating | None:
+    if rating is None or rating.best == rating.worst:
+        return None
+    return rating if all(map(math.isfinite, (rating.value, rating.best, rating.worst))) else None

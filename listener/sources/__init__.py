@@ -1,0 +1,94 @@
+"""The kinds of source there are, and what each of them is: a settings model, a pure parse and a fetch."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from listener.config import Config, SourceSettings, options
+from listener.errors import ConfigError
+from listener.http import Get
+from listener.records import Page
+
+# One line a kind: adding a source of our own is a file here and its name in this table.
+_BUILT_IN = {
+    "feeds": "listener.sources.feeds",
+    "files": "listener.sources.files",
+    "hackernews": "listener.sources.hackernews",
+    "webreviews": "listener.sources.webreviews",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What `listener sources kinds` tells of a kind. Plain sentences for people."""
+
+    brings: str
+    key: str  # what credentials it needs; "none"
+    limits: str
+    terms: str
+    caution: str = ""
+    keep: str = "matched"  # default of the source's `keep`: "matched" drops posts that name no brand, "all" keeps them
+
+
+class Source(Protocol):
+    """A module with these four names. `fetch` reaches the outside only through `get`.
+
+    fetch(settings, cursor, get, now, name) yields Pages. It raises Retry, Refused or Broken, nothing else of its own.
+    Every Page it yields is stored at once, with its cursor, before the next one is asked for.
+    """
+
+    ABOUT: About
+    Settings: type[BaseModel]
+
+    def fetch(
+        self, settings: Any, cursor: Mapping[str, Any] | None, get: Get, now: datetime, name: str
+    ) -> Iterator[Page]: ...
+
+
+@cache
+def kinds() -> dict[str, str]:
+    """Every kind and the module it lives in: ours, and those other packages announce as entry points."""
+    found = {point.name: point.value for point in importlib.metadata.entry_points(group="listener.sources")}
+    return {**found, **_BUILT_IN}
+
+
+def load(kind: str) -> Source:
+    """The source module of a kind.
+
+    Raises ConfigError when there is no such kind, or when its package is not installed.
+    """
+    if kind not in kinds():
+        raise ConfigError(f"there is no kind of source called {kind!r}; there are: {', '.join(sorted(kinds()))}")
+    try:
+        return importlib.import_module(kinds()[kind])
+    except ImportError as error:
+        raise ConfigError(f"the source kind {kind!r} cannot be loaded: {error}") from error
+
+
+def settings(entry: SourceSettings, path: Path | None) -> BaseModel:
+    """The settings of a configured source, checked by its kind. Raises ConfigError naming the source and the key."""
+    return options(entry, load(entry.kind).Settings, path)
+
+
+def check(config: Config) -> dict[str, BaseModel]:
+    """The settings of every enabled source by name. Raises ConfigError with everything that is wrong."""
+    found: dict[str, BaseModel] = {}
+    problems = []
+    for entry in config.sources:
+        try:
+            if entry.enabled:
+                found[entry.name] = settings(entry, config.path)
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return found

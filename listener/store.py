@@ -1,0 +1,397 @@
+"""Every write, and the work that is due: posts and bookmarks, verdicts, the health of sources, the digest ledger."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from listener import backlog, pages, rollups
+from listener.errors import StoreError
+from listener.migrations import BUSY_S, explained, moment_of, open_for_writing, stamp
+from listener.records import Outcome, Page, Pending, Run, Saved, Verdict
+from listener.rows import Authors, Privacy, gap_row, post_row, run_row, storable, verdict_row
+from listener.schedule import local_day
+
+DigestState = Literal["sent", "failed", "unknown", "skipped"]
+
+_RELINK_BATCH = 500
+
+_STATES: dict[Outcome, str] = {
+    "ok": "ok",
+    "unchanged": "ok",
+    "empty": "empty",
+    "retry": "retrying",
+    "refused": "blocked",
+    "broken": "broken",
+    "crashed": "crashed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A source as its fetch needs it: the bookmark of the last page stored, and the failures in a row."""
+
+    name: str
+    kind: str
+    cursor: dict[str, Any] | None
+    failures: int
+
+
+_DUE = "SELECT name, kind, cursor, failures FROM sources"
+
+_SYNC_SOURCE = """
+INSERT INTO sources (name, kind, every_s, enabled, next_due_at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, every_s = excluded.every_s, enabled = excluded.enabled,
+    cursor = CASE WHEN kind = excluded.kind THEN cursor END, next_due_at = coalesce(next_due_at, excluded.next_due_at)
+"""
+
+# Posts may come from a file a person hands in, a source the configuration does not hold.
+_KNOW_SOURCE = "INSERT OR IGNORE INTO sources (name, kind, every_s, enabled) VALUES (?, 'import', 0, 0)"
+
+_ADD_RUN = """
+INSERT INTO runs (source, started_at, seconds, seen, new, skipped, outcome, error)
+VALUES (:source, :started_at, :seconds, :seen, :new, :skipped, :outcome, :error)
+"""
+
+_HEALTH = """
+UPDATE sources SET since = CASE WHEN state = :state THEN since ELSE :ended END, state = :state, why = :why,
+    failures = CASE WHEN :failed THEN failures + 1 ELSE 0 END, next_due_at = :next, last_run_at = :started,
+    last_success_at = CASE WHEN :failed THEN last_success_at ELSE :ended END,
+    last_new_at = CASE WHEN :new > 0 THEN :ended ELSE last_new_at END
+WHERE name = :name
+"""
+
+# A fetch that is repeated meets the same gap again.
+_NOTE_GAP = """
+INSERT INTO gaps (source, since, until, why, noted_at) SELECT :source, :since, :until, :why, :noted_at
+WHERE NOT EXISTS (SELECT 1 FROM gaps WHERE source = :source AND since IS :since AND until IS :until AND why = :why)
+"""
+
+_RELINK = "SELECT id, title, text, given_brand FROM posts WHERE id > ? AND deleted_at IS NULL ORDER BY id LIMIT ?"
+
+_PRESENT_TEXTS = """
+SELECT id, text_hash FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL
+"""
+
+_SAVE_VERDICT = """
+INSERT INTO verdicts (post_id, model, text_hash, moment, sentiment, score, confidence, abstained, moments, sentiments,
+    judged_at)
+VALUES (:post_id, :model, :text_hash, :moment, :sentiment, :score, :confidence, :abstained, :moments, :sentiments,
+    :judged_at)
+ON CONFLICT (post_id) DO UPDATE SET model = excluded.model, text_hash = excluded.text_hash, moment = excluded.moment,
+    sentiment = excluded.sentiment, score = excluded.score, confidence = excluded.confidence,
+    abstained = excluded.abstained, moments = excluded.moments, sentiments = excluded.sentiments,
+    judged_at = excluded.judged_at
+"""
+
+_FORGET_TOUCHPOINTS = "DELETE FROM verdict_touchpoints WHERE post_id IN (SELECT value FROM json_each(?))"
+
+_DIGEST = "SELECT state FROM digests WHERE recipient = ? AND cadence = ? AND period = ?"
+
+_CLAIM = """
+INSERT INTO digests (recipient, cadence, period, state, claimed_at, attempts) VALUES (?, ?, ?, 'pending', ?, 1)
+"""
+
+_CLAIM_AGAIN = """
+UPDATE digests SET state = 'pending', claimed_at = ?, attempts = attempts + 1
+WHERE recipient = ? AND cadence = ? AND period = ?
+"""
+
+_DOUBT = "UPDATE digests SET state = 'unknown' WHERE recipient = ? AND cadence = ? AND period = ?"
+
+_MARK = """
+INSERT INTO digests (recipient, cadence, period, state, detail, claimed_at, sent_at, attempts)
+VALUES (?, ?, ?, ?, ?, ?, ?, 0)
+ON CONFLICT DO UPDATE SET state = excluded.state, detail = excluded.detail, sent_at = excluded.sent_at
+"""
+
+
+def _as_due(row: tuple[str, str, str | None, int]) -> Due:
+    name, kind, cursor, failures = row
+    return Due(name, kind, json.loads(cursor) if cursor is not None else None, failures)
+
+
+class Store:
+    """The database, open for writing. One per thread; a context manager that closes it.
+
+    Every method that writes is one transaction. Raises StoreError where a person can help: locked, full, damaged.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, zone: ZoneInfo, privacy: Privacy) -> None:
+        self.connection = connection
+        self.path = path
+        self.zone = zone
+        self._privacy = privacy
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        zone: ZoneInfo,
+        *,
+        author_key: bytes | None,
+        authors: Authors = "hash",
+        busy_s: float = BUSY_S,
+    ) -> Store:
+        """The store at `path`, made or migrated where needed. `zone` decides which local day a post belongs to; when it
+        is not the zone the database was written with, all days and rollups are made anew. `busy_s`: how long to wait
+        for another writer.
+
+        Raises StoreError: newer schema, not a database, not writable, locked, or no key to hash authors with.
+        """
+        if authors == "hash" and not author_key:
+            raise StoreError(
+                "authors are to be kept as keyed hashes and there is no key; "
+                'set `key_file` under [privacy], or authors = "drop"'
+            )
+        path = Path(path)
+        store = cls(open_for_writing(path, busy_s), path, zone, Privacy(authors, author_key or b""))
+        try:
+            store._settle_zone()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """One immediate transaction: committed at the end, rolled back on any error. `durable`: on the disk on return.
+
+        Immediate, because a deferred one that reads before it writes cannot wait for another writer: SQLite refuses it.
+        """
+        connection = self.connection
+        with explained(self.path):
+            if durable:
+                connection.execute("PRAGMA synchronous = FULL")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if durable:
+                    connection.execute("PRAGMA synchronous = NORMAL")
+
+    # --- sources: their bookmarks, and when they are due ---
+
+    def sync_sources(self, entries: Iterable[tuple[str, str, float, bool]], now: datetime) -> None:
+        """Makes the sources those of the configuration: (name, kind, seconds between fetches, enabled) each.
+
+        A new one is due now. One that left is disabled and keeps its posts and its bookmark. A name that now stands for
+        another kind loses the bookmark, which that kind could not read.
+        """
+        rows = [(name, kind, every_s, enabled, stamp(now)) for name, kind, every_s, enabled in entries]
+        sooner = [(stamp(now + timedelta(seconds=row[2])), row[0]) for row in rows]
+        with self.writing() as connection:
+            connection.execute("UPDATE sources SET enabled = 0")
+            connection.executemany(_SYNC_SOURCE, rows)
+            connection.executemany(
+                "UPDATE sources SET next_due_at = min(next_due_at, ?) WHERE name = ? AND failures = 0", sooner
+            )
+
+    def due(self, now: datetime, limit: int = 100) -> list[Due]:
+        """The enabled sources that should be fetched now, the longest overdue first."""
+        query = f"{_DUE} WHERE enabled AND next_due_at <= ? ORDER BY next_due_at, name LIMIT ?"
+        with explained(self.path):
+            return [_as_due(row) for row in self.connection.execute(query, (stamp(now), limit))]
+
+    def source_state(self, name: str) -> Due | None:
+        """One source, due or not; None when the database does not know it."""
+        with explained(self.path):
+            row = self.connection.execute(f"{_DUE} WHERE name = ?", (name,)).fetchone()
+        return _as_due(row) if row else None
+
+    def finish_run(self, run: Run, next_due: datetime) -> None:
+        """Writes down one fetch, and what it says of its source's health."""
+        with self.writing() as connection:
+            connection.execute(_ADD_RUN, run_row(run))
+            connection.execute(_KNOW_SOURCE, (run.source,))
+            was = connection.execute("SELECT state FROM sources WHERE name = ?", (run.source,)).fetchone()[0]
+            # "Not modified since the empty reply" is still empty.
+            state = "empty" if run.outcome == "unchanged" and was == "empty" else _STATES[run.outcome]
+            health = {
+                "name": run.source,
+                "state": state,
+                "why": storable(run.error) or ("it answered and held no posts" if state == "empty" else ""),
+                "failed": run.outcome not in ("ok", "unchanged", "empty"),
+                "new": run.new,
+                "started": stamp(run.started_at),
+                "ended": stamp(run.started_at + timedelta(seconds=run.seconds)),
+                "next": stamp(next_due),
+            }
+            connection.execute(_HEALTH, health)
+
+    # --- posts ---
+
+    def save_page(self, source: str, page: Page, links: Sequence[Mapping[str, str]], now: datetime) -> Saved:
+        """Stores a page: posts, the brands they name (`links[i]`: brand -> why, for `page.posts[i]`), bookmark and gap.
+
+        A post that is known is updated where its text, rating or engagement changed, and waits for a new verdict where
+        its text did. Its first date stays, so that a day that was reported does not change under its readers. A post
+        that was deleted stays deleted.
+        """
+        rows = [post_row(source, post, now, self.zone, self._privacy) for post in page.posts]
+        with self.writing() as connection:
+            new, edited = pages.save(connection, source, zip(rows, links, strict=True))
+            connection.execute(_KNOW_SOURCE, (source,))
+            if page.cursor is not None:
+                bookmark = json.dumps(dict(page.cursor))
+                connection.execute("UPDATE sources SET cursor = ? WHERE name = ?", (bookmark, source))
+            if page.gap:
+                connection.execute(_NOTE_GAP, gap_row(source, page.gap, now))
+        return Saved(new=new, edited=edited, seen=len(page.posts))
+
+    def delete(self, post_ids: Iterable[int], now: datetime) -> int:
+        """Empties these posts and forgets what was made of them; returns how many.
+
+        Identity and date stay, so that a source that still shows the post cannot bring it back.
+        """
+        with self.writing() as connection:
+            return pages.delete(connection, list(post_ids), now)
+
+    def relink(self, match: Callable[[str, str], Mapping[str, str]], key: str) -> int:
+        """Asks `match(title, text)` again for the brands (brand -> why) of every stored post, unless `key`, which names
+        the brands of the configuration, is that of the last time. Returns the number of posts that changed.
+
+        Works in batches, each its own transaction: one that was stopped half way begins again, and does no harm.
+        """
+        if self._meta("brands") == key:
+            return 0
+        last, changed = 0, 0
+        while True:
+            with self.writing() as connection:
+                rows = connection.execute(_RELINK, (last, _RELINK_BATCH)).fetchall()
+                if not rows:
+                    self._set_meta("brands", key)
+                    return changed
+                last = rows[-1][0]
+                changed += pages.relink(connection, rows, match)
+
+    # --- verdicts ---
+
+    def pending(self, model: str, limit: int) -> list[Pending]:
+        """Up to `limit` posts that have no verdict by `model` on their present text, newest first.
+
+        The first call for another model than before queues everything that one has not judged.
+        """
+        if self._meta("model") != model:
+            with self.writing() as connection:
+                backlog.refill(connection, model)
+                self._set_meta("model", model)
+        with explained(self.path):
+            return backlog.newest(self.connection, limit)
+
+    def count_pending(self, model: str) -> int:
+        """How many posts `pending(model)` would come to."""
+        with explained(self.path):
+            return backlog.count(self.connection, model)
+
+    def save_verdicts(self, verdicts: Sequence[Verdict], now: datetime) -> int:
+        """Stores verdicts with their touchpoints and brings the rollups up to date; returns how many were stored.
+
+        A verdict on a text that has changed meanwhile, or on a post that is gone, is dropped.
+        """
+        asked = json.dumps([verdict.post_id for verdict in verdicts])
+        with self.writing() as connection:
+            present = dict(connection.execute(_PRESENT_TEXTS, (asked,)).fetchall())
+            kept = {v.post_id: v for v in verdicts if present.get(v.post_id) == v.text_hash}
+            touchpoints = [(post_id, name) for post_id, v in kept.items() for name in v.scores.touchpoints]
+            with rollups.changing(connection, kept):
+                connection.executemany(_SAVE_VERDICT, [verdict_row(verdict, now) for verdict in kept.values()])
+                connection.execute(_FORGET_TOUCHPOINTS, (json.dumps(list(kept)),))
+                connection.executemany("INSERT OR IGNORE INTO verdict_touchpoints VALUES (?, ?)", touchpoints)
+            model = self._meta("model")
+            backlog.remove(connection, kept)
+            # A verdict of a model that is no longer in charge is better than none, but the post still waits.
+            backlog.add(connection, [v.post_id for v in kept.values() if model not in (None, v.model)])
+        return len(kept)
+
+    # --- the digest ledger ---
+
+    def claim_digest(
+        self, recipient: str, cadence: str, period: str, now: datetime
+    ) -> Literal["send", "done", "unknown"]:
+        """Asks to send one digest. "send": the claim is on the disk, go. "done": sent or skipped before. "unknown": a
+        claim was made and nobody wrote how it ended; the mail may have gone, so it is not sent a second time.
+        """
+        key = (recipient, cadence, period)
+        with self.writing(durable=True) as connection:
+            row = connection.execute(_DIGEST, key).fetchone()
+            match row[0] if row else None:
+                case None:
+                    connection.execute(_CLAIM, (*key, stamp(now)))
+                    return "send"
+                case "failed":
+                    connection.execute(_CLAIM_AGAIN, (stamp(now), *key))
+                    return "send"
+                case "pending" | "unknown":
+                    connection.execute(_DOUBT, key)
+                    return "unknown"
+                case _:
+                    return "done"
+
+    def mark_digest(
+        self, recipient: str, cadence: str, period: str, state: DigestState, detail: str, now: datetime
+    ) -> None:
+        """Writes how a digest ended; `detail` is for people (the server's answer, the reason)."""
+        sent_at = stamp(now) if state == "sent" else None
+        with self.writing(durable=True) as connection:
+            connection.execute(_MARK, (recipient, cadence, period, state, storable(detail), stamp(now), sent_at))
+
+    def digest_periods(self, recipient: str, cadence: str) -> dict[str, str]:
+        """Every period of which a digest was begun for this recipient, and its state."""
+        query = "SELECT period, state FROM digests WHERE recipient = ? AND cadence = ?"
+        with explained(self.path):
+            return dict(self.connection.execute(query, (recipient, cadence)).fetchall())
+
+    # --- what the database remembers of itself ---
+
+    def started_on(self, day: date) -> date:
+        """The first local day on which the daemon ran: `day`, when this is the first time it asks."""
+        with self.writing() as connection:
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('started_on', ?)", (day.isoformat(),))
+        return date.fromisoformat(self._meta("started_on") or "")
+
+    def _meta(self, key: str) -> str | None:
+        with explained(self.path):
+            row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def _set_meta(self, key: str, value: str) -> None:
+        upsert = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+        self.connection.execute(upsert, (key, value))
+
+    def _settle_zone(self) -> None:
+        name = str(self.zone)
+        if self._meta("zone") == name:
+            return
+        self.connection.create_function("local_day", 1, self._stamped_day, deterministic=True)
+        with self.writing() as connection:
+            connection.execute("UPDATE posts SET day = local_day(coalesce(created_at, collected_at))")
+            rollups.rebuild(connection)
+            self._set_meta("zone", name)
+
+    def _stamped_day(self, text: str) -> str:
+        moment = moment_of(text)
+        assert moment
+        return local_day(moment, self.zone).isoformat()

@@ -1,0 +1,67 @@
+"""Fits temperatures and thresholds on held-out posts, so that a probability means what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from listener.engine.calibration import Calibration, Floats, softmax, split
+from listener.engine.labels import TOUCHPOINTS
+from listener.training.dataset import Example
+
+# Searched on a grid: one number, a smooth curve, and no optimiser to depend on.
+_TEMPERATURES = np.geomspace(0.4, 4.0, 120)
+_THRESHOLDS = np.linspace(0.15, 0.75, 61)
+
+
+def fit(logits: Floats, examples: Sequence[Example], abstain_share: float = 0.1) -> Calibration:
+    """The calibration that suits `examples` (all labelled in full), whose raw outputs (n, 27) are `logits`.
+
+    The abstention threshold is the confidence that `abstain_share` of the examples do not reach.
+    """
+    by_moment, by_sentiment, by_touchpoint = split(logits)
+    moments = np.array([example.moment for example in examples])
+    sentiments = np.array([example.sentiment for example in examples])
+    moment_temperature = _temperature(by_moment, moments)
+    confidence = softmax(by_moment / moment_temperature).max(axis=1)
+    return Calibration(
+        moment_temperature=moment_temperature,
+        sentiment_temperature=_temperature(by_sentiment, sentiments),
+        touchpoint_threshold=_threshold(by_touchpoint, examples),
+        abstain_below=round(float(np.quantile(confidence, abstain_share)), 3),
+    )
+
+
+def _temperature(logits: Floats, truth: NDArray[np.int64]) -> float:
+    """The temperature with the least negative log-likelihood (Guo et al. 2017)."""
+
+    def cost(temperature: float) -> float:
+        chosen = softmax(logits / temperature)[np.arange(len(truth)), truth]
+        return float(-np.log(np.clip(chosen, 1e-9, None)).mean())
+
+    return round(float(min(_TEMPERATURES, key=cost)), 3)
+
+
+def _threshold(logits: Floats, examples: Sequence[Example]) -> float:
+    """The probability from which on a touchpoint is named, by micro-F1."""
+    truth = np.array([[label in (x.touchpoints or ()) for label in TOUCHPOINTS] for x in examples])
+    probabilities = 1 / (1 + np.exp(-logits))
+
+    def micro_f1(threshold: float) -> float:
+        named = probabilities >= threshold
+        return float(2 * (named & truth).sum() / max(1, named.sum() + truth.sum()))
+
+    return round(float(max(_THRESHOLDS, key=micro_f1)), 3)
+
+
+def expected_calibration_error(confidence: Floats, right: NDArray[np.bool_], bins: int = 15) -> float:
+    """ECE with equal-width bins: the mean distance between confidence and accuracy, weighted by the posts of a bin."""
+    edges = np.clip((confidence * bins).astype(int), 0, bins - 1)
+    gaps = [
+        abs(confidence[edges == bin].mean() - right[edges == bin].mean()) * (edges == bin).mean()
+        for bin in range(bins)
+        if (edges == bin).any()
+    ]
+    return float(sum(gaps))

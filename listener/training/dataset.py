@@ -1,0 +1,109 @@
+"""Training examples from label files and sentiment corpora, and the batches they are served in."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from listener.engine import head_and_tail
+from listener.engine.labels import MOMENTS, SENTIMENTS, TOUCHPOINTS
+from listener.errors import ListenerError
+from listener.text import model_input
+
+UNKNOWN = -100  # what torch's cross entropy ignores
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One text with the labels it has; a label a corpus does not give is UNKNOWN, or None for touchpoints."""
+
+    id: str
+    text: str
+    moment: int = UNKNOWN
+    sentiment: int = UNKNOWN
+    touchpoints: tuple[str, ...] | None = None
+    source: str = ""
+    sure: bool = True
+
+
+def rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON Lines file, gzip or plain. Raises ListenerError naming the line that is not one."""
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise ListenerError(f"{path}, line {number}: not JSON ({error}). Mend or delete the line.") from error
+
+
+def read_labels(path: Path) -> list[Example]:
+    """Posts labelled by the guide: {"id", "text", "moment", "sentiment", "touchpoints", "sure", "set"}."""
+    examples = []
+    for number, row in enumerate(rows(path), 1):
+        try:
+            examples.append(
+                Example(
+                    id=row["id"],
+                    text=model_input("", row["text"]),
+                    moment=MOMENTS.index(row["moment"]),
+                    sentiment=SENTIMENTS.index(row["sentiment"]),
+                    touchpoints=tuple(label for label in row["touchpoints"] if TOUCHPOINTS.index(label) >= 0),
+                    source=row.get("set", ""),
+                    sure=row.get("sure", True),
+                )
+            )
+        except (KeyError, ValueError) as error:
+            raise ListenerError(f"{path}, row {number}: {error} is missing or is no label of ours") from error
+    return examples
+
+
+def read_sentiment(path: Path, split: str = "train") -> list[Example]:
+    """Texts with a sentiment alone: {"id", "text", "label"}; rows of another split or another label are left out."""
+    return [
+        Example(
+            id=row["id"], text=model_input("", row["text"]), sentiment=SENTIMENTS.index(row["label"]), source=path.name
+        )
+        for row in rows(path)
+        if row.get("label") in SENTIMENTS and row.get("split", split) == split
+    ]
+
+
+def hold_out(examples: Iterable[Example], share: float) -> tuple[list[Example], list[Example]]:
+    """(kept, held out): a share picked by the id alone, so that the same posts are held out in every run."""
+    kept: list[Example] = []
+    held: list[Example] = []
+    for example in examples:
+        draw = int.from_bytes(hashlib.sha256(example.id.encode()).digest()[:4], "little") / 2**32
+        (held if draw < share else kept).append(example)
+    return kept, held
+
+
+def tokenise(tokenizer: Tokenizer, examples: Sequence[Example], limit: int) -> list[list[int]]:
+    """Token ids, cut exactly as the engine cuts them."""
+    return [head_and_tail(coded.ids, limit) for coded in tokenizer.encode_batch([example.text for example in examples])]
+
+
+def shuffled_batches(lengths: Sequence[int], size: int, rng: random.Random) -> list[list[int]]:
+    """Batches of `size` indices of like length in random order: sorted within windows of 50 batches, not over all.
+
+    Sorting everything would show the model the same neighbours in every epoch.
+    """
+    order = list(range(len(lengths)))
+    rng.shuffle(order)
+    window = size * 50
+    found = []
+    for start in range(0, len(order), window):
+        part = sorted(order[start : start + window], key=lengths.__getitem__)
+        found += [part[at : at + size] for at in range(0, len(part), size)]
+    rng.shuffle(found)
+    return found

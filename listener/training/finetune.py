@@ -1,0 +1,160 @@
+"""Fine-tuning: a base encoder and examples in, a trained MomentModel out. Resumable, seeded, two cores are enough."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from tqdm import tqdm
+
+from listener.engine.labels import MOMENTS, TOUCHPOINTS
+from listener.training.dataset import Example, shuffled_batches, tokenise
+from listener.training.model import MomentModel, loss
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train. `passes` are over the labelled posts; the sentiment corpora are spread over the same passes."""
+
+    passes: int = 4
+    sentiment_passes: float = 2.0
+    batch: int = 32
+    rate: float = 1e-4
+    head_rate: float = 1e-3
+    max_tokens: int = 192
+    class_weight_power: float = 0.3  # moment class weight = (share of the class) ** -power
+    seed: int = 1
+
+
+def plan(labelled: Sequence[Example], sentiment: Sequence[Example], recipe: Recipe) -> list[list[Example]]:
+    """The examples of each pass: all labelled posts, and a fresh stretch of the sentiment corpora."""
+    rng = random.Random(recipe.seed)  # noqa: S311
+    stock: list[Example] = []
+    passes = []
+    share = int(len(sentiment) * recipe.sentiment_passes / recipe.passes)
+    for _ in range(recipe.passes):
+        while len(stock) < share:
+            more = list(sentiment)
+            rng.shuffle(more)
+            stock += more
+        passes.append([*labelled, *stock[:share]])
+        del stock[:share]
+    return passes
+
+
+def collate(tokens: Sequence[list[int]], examples: Sequence[Example]) -> dict[str, Tensor]:
+    """Padded tensors of a batch. The width is a multiple of 16, which bf16 kernels on CPUs need for their fast path."""
+    width = -(-max(map(len, tokens)) // 16) * 16
+    ids = torch.zeros(len(tokens), width, dtype=torch.long)
+    mask = torch.zeros(len(tokens), width, dtype=torch.long)
+    touchpoints = torch.full((len(tokens), len(TOUCHPOINTS)), float("nan"))
+    for row, (text, example) in enumerate(zip(tokens, examples, strict=True)):
+        ids[row, : len(text)] = torch.tensor(text)
+        mask[row, : len(text)] = 1
+        if example.touchpoints is not None:
+            touchpoints[row] = torch.tensor([float(label in example.touchpoints) for label in TOUCHPOINTS])
+    return {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "moment": torch.tensor([example.moment for example in examples]),
+        "sentiment": torch.tensor([example.sentiment for example in examples]),
+        "touchpoints": touchpoints,
+    }
+
+
+def class_weights(labelled: Sequence[Example], power: float) -> Tensor:
+    """Weights (7,) that lift rare moments a little, with mean 1 over the examples."""
+    counts = torch.bincount(torch.tensor([x.moment for x in labelled if x.moment >= 0]), minlength=len(MOMENTS)).float()
+    weights = (counts.clamp(min=1) / counts.sum()) ** -power
+    return weights * counts.sum() / (weights * counts).sum()
+
+
+def finetune(
+    base: Path,
+    tokenizer: Tokenizer,
+    labelled: Sequence[Example],
+    sentiment: Sequence[Example],
+    recipe: Recipe,
+    out: Path,
+) -> MomentModel:
+    """Trains and returns the model, in evaluation mode.
+
+    After every pass the state goes to `out`/checkpoint.pt, and a run that finds one there goes on from it.
+    """
+    torch.manual_seed(recipe.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = MomentModel(base).to(device)
+    model.freeze_embeddings()
+    optimiser = _optimiser(model, recipe)
+    passes = plan(labelled, sentiment, recipe)
+    steps = sum(-(-len(examples) // recipe.batch) for examples in passes)
+    warmup = max(1, steps // 16)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min((step + 1) / warmup, max(0.0, (steps - step) / max(1, steps - warmup)))
+    )
+    weights = class_weights(labelled, recipe.class_weight_power).to(device)
+    done = _resume(out / "checkpoint.pt", model, optimiser, schedule, device)
+    for number, examples in enumerate(passes[done:], done + 1):
+        _train_pass(model, optimiser, schedule, tokenizer, examples, weights, recipe, number, device)
+        _checkpoint(out / "checkpoint.pt", model, optimiser, schedule, number)
+    model.eval()
+    return model
+
+
+def _optimiser(model: MomentModel, recipe: Recipe) -> torch.optim.Optimizer:
+    encoder = [weight for weight in model.encoder.parameters() if weight.requires_grad]
+    groups = [{"params": encoder, "lr": recipe.rate}, {"params": model.heads.parameters(), "lr": recipe.head_rate}]
+    return torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
+
+
+def _train_pass(
+    model: MomentModel, optimiser: Any, schedule: Any, tokenizer: Tokenizer, examples: Sequence[Example],
+    weights: Tensor, recipe: Recipe, number: int, device: torch.device,
+) -> None:  # fmt: skip
+    tokens = tokenise(tokenizer, examples, recipe.max_tokens)
+    order = shuffled_batches([len(ids) for ids in tokens], recipe.batch, random.Random(recipe.seed * 1000 + number))  # noqa: S311
+    model.train()
+    running = 0.0
+    interval = 0.5 if sys.stderr.isatty() else 30.0
+    with tqdm(total=len(examples), desc=f"pass {number}/{recipe.passes}", unit="post", mininterval=interval) as bar:
+        for batch in order:
+            tensors = collate([tokens[i] for i in batch], [examples[i] for i in batch])
+            moved = {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                logits = model(moved["input_ids"], moved["attention_mask"])
+            value = loss(logits, moved["moment"], moved["sentiment"], moved["touchpoints"], weights)
+            optimiser.zero_grad(set_to_none=True)
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            running = 0.98 * running + 0.02 * float(value.detach()) if running else float(value.detach())
+            bar.set_postfix(loss=f"{running:.3f}", refresh=False)
+            bar.update(len(batch))
+
+
+def _checkpoint(path: Path, model: MomentModel, optimiser: Any, schedule: Any, done: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+    part = path.with_suffix(".part")
+    torch.save({**state, "done": done, "rng": torch.get_rng_state()}, part)
+    part.replace(path)
+
+
+def _resume(path: Path, model: MomentModel, optimiser: Any, schedule: Any, device: torch.device) -> int:
+    """Puts back the state of the last finished pass; the number of passes done, 0 without a checkpoint."""
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location=device, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    torch.set_rng_state(state["rng"].cpu())
+    return int(state["done"])

@@ -1,0 +1,307 @@
+"""Every read for people: trends, days and what is usual, posts, the health of sources. The connection is read-only.
+
+Counts come from the daily rollup; filters that need single posts count from the posts themselves, by the same view that
+feeds the rollup. Only posts with a verdict are counted: `waiting` says how many have none yet.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from listener import backlog
+from listener.counts import COUNTS, PERIODS, totals
+from listener.counts import DayTotals as DayTotals
+from listener.counts import Interval as Interval
+from listener.counts import TrendRow as TrendRow
+from listener.counts import wilson as wilson
+from listener.engine.labels import SENTIMENTS
+from listener.errors import StoreError
+from listener.migrations import BUSY_S, explained, moment_of, refuse, stamp, state
+from listener.search import PostRow as PostRow
+from listener.search import brands as brands
+from listener.search import check_names, check_period, fts_query, readable
+from listener.search import posts as posts
+from listener.search import top_posts as top_posts
+
+Period = Literal["day", "week", "month"]
+
+# The last two need single posts, which the rollup does not hold.
+_FILTERS = {
+    "brands": "brand IN (SELECT value FROM json_each(:brands))",
+    "sources": "source IN (SELECT value FROM json_each(:sources))",
+    "moments": "moment IN (SELECT value FROM json_each(:moments))",
+    "sentiments": "sentiment IN (SELECT value FROM json_each(:sentiments))",
+    "since": "day >= :since",
+    "until": "day <= :until",
+    "touchpoints": "post_id IN (SELECT post_id FROM verdict_touchpoints"
+    " WHERE touchpoint IN (SELECT value FROM json_each(:touchpoints)))",
+    "query": "post_id IN (SELECT rowid FROM posts_fts WHERE posts_fts MATCH :query)",
+}
+
+_SOURCES = """
+SELECT name, kind, enabled, state, since, why, failures, last_run_at, last_success_at, last_new_at, next_due_at,
+    (SELECT count(*) FROM posts WHERE source = name AND deleted_at IS NULL) AS posts,
+    (SELECT count(*) FROM posts WHERE source = name AND deleted_at IS NULL AND collected_at > :since) AS posts_24h,
+    (SELECT json_group_array(json(skipped)) FROM runs
+        WHERE source = name AND started_at > :since AND skipped <> '{}') AS skipped,
+    (SELECT count(*) FROM gaps WHERE source = name) AS gaps
+FROM sources ORDER BY enabled DESC, name
+"""
+
+_TOUCHPOINTS = """
+SELECT touchpoint, sentiment, sum(posts) FROM daily_touchpoints
+WHERE brand = ? AND day IN (SELECT value FROM json_each(?)) GROUP BY touchpoint, sentiment
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a day of this kind was like: means and the lowest and highest of `days` earlier days.
+
+    Shares are 0..1: research and feedback of the posts that did not abstain, negative of all. None where fewer than
+    seven days of history are there, or no day of them had a post to take a share of.
+    """
+
+    days: int
+    posts_mean: float | None
+    posts_low: int | None
+    posts_high: int | None
+    research_mean: float | None
+    research_low: float | None
+    research_high: float | None
+    feedback_mean: float | None
+    feedback_low: float | None
+    feedback_high: float | None
+    negative_mean: float | None
+    negative_low: float | None
+    negative_high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TouchpointTotal:
+    """The posts of a day that speak of a touchpoint; `usual_posts` is the mean of the days of `usual`, None without."""
+
+    touchpoint: str
+    posts: int
+    positive: int
+    neutral: int
+    negative: int
+    usual_posts: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """How a source fares. `state`: new, ok, empty, retrying, blocked, broken or crashed, `since` then, for `why`."""
+
+    name: str
+    kind: str
+    enabled: bool
+    state: str
+    since: datetime | None
+    why: str
+    failures: int
+    last_run_at: datetime | None
+    last_success_at: datetime | None
+    last_new_at: datetime | None
+    next_due_at: datetime | None
+    posts: int
+    posts_24h: int
+    skipped: dict[str, int]  # drops of the last 24 h by reason
+    gaps: int
+
+
+def open_reader(path: Path | str, zone: ZoneInfo) -> sqlite3.Connection:
+    """A connection that cannot write. `zone` is that of the configuration; days are those the store was written with,
+    and a difference is logged as a warning.
+
+    Raises StoreError: absent, not a database, of another schema.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise StoreError(f"there is no database at {path}; `listener collect` or `listener run` makes it")
+    with explained(path):
+        reader = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)
+    try:
+        with explained(path):
+            found = state(reader)
+            refuse(found, path)
+            if found != "current":
+                raise StoreError(
+                    f"{path} has no tables of this version yet; `listener collect` or `listener run` makes them"
+                )
+            written = reader.execute("SELECT value FROM meta WHERE key = 'zone'").fetchone()
+    except BaseException:
+        reader.close()
+        raise
+    if written and written[0] != str(zone):
+        logging.getLogger(__name__).warning(
+            "the days in %s are those of %s, not of %s; `listener run` or `collect` makes them anew",
+            path,
+            written[0],
+            zone,
+        )
+    reader.row_factory = sqlite3.Row
+    return reader
+
+
+def trends(
+    reader: sqlite3.Connection,
+    *,
+    by: Period = "day",
+    brands: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    moments: Sequence[str] = (),
+    sentiments: Sequence[str] = (),
+    touchpoints: Sequence[str] = (),
+    since: date | None = None,
+    until: date | None = None,
+    query: str = "",
+) -> list[TrendRow]:
+    """One row for each period and brand that has posts, in that order; "" stands for posts that name no brand, and a
+    post that names two counts in both. Names within one argument are alternatives. `query` is that of `posts`.
+
+    Raises ListenerError: a name that does not exist, `since` after `until`, a query that cannot be read.
+    """
+    check_period(since, until)
+    check_names(reader, named=brands, moments=moments, sentiments=sentiments, touchpoints=touchpoints, sources=sources)
+    given = {
+        "brands": json.dumps(brands) if brands else None,
+        "sources": json.dumps(sources) if sources else None,
+        "moments": json.dumps(moments) if moments else None,
+        "sentiments": json.dumps(sentiments) if sentiments else None,
+        "touchpoints": json.dumps(touchpoints) if touchpoints else None,
+        "since": since and since.isoformat(),
+        "until": until and until.isoformat(),
+        "query": fts_query(query) or None,
+    }
+    used = {name: value for name, value in given.items() if value is not None}
+    table = "contributions" if "touchpoints" in used or "query" in used else "daily"
+    which = " AND ".join(_FILTERS[name] for name in used) or "true"
+    with readable(query):
+        rows = reader.execute(COUNTS.format(period=PERIODS[by], table=table, which=which), used).fetchall()
+    groups: dict[tuple[str, str], list[sqlite3.Row]] = {}
+    for row in rows:
+        groups.setdefault((row["period"], row["brand"]), []).append(row)
+    return [TrendRow(period=period, **totals(brand, group)) for (period, brand), group in groups.items()]
+
+
+def day_totals(reader: sqlite3.Connection, day: date, brand: str) -> DayTotals:
+    """The counts of one local day and brand; zeros where there are no posts."""
+    return _days_totals(reader, [day], brand)[0]
+
+
+def usual(reader: sqlite3.Connection, day: date, brand: str, weeks: int = 8) -> Usual:
+    """What such a day is like for the brand: the same weekday of the last `weeks` weeks, or where there are fewer than
+    four of those, the last 28 days. History begins with the brand's first post; a day without posts is a day of 0.
+    """
+    days = _history(reader, day, brand, weeks)
+    if not days:
+        return Usual(0, *[None] * 12)
+    past = _days_totals(reader, days, brand)
+    decided = [total.posts - total.abstained for total in past]
+    seen = [total.posts for total in past]
+    return Usual(
+        len(days), sum(seen) / len(seen), min(seen), max(seen),
+        *_band([total.research for total in past], decided),
+        *_band([total.feedback for total in past], decided),
+        *_band([total.sentiments["negative"] for total in past], seen),
+    )  # fmt: skip
+
+
+def touchpoint_totals(reader: sqlite3.Connection, day: date, brand: str) -> list[TouchpointTotal]:
+    """The touchpoints that posts of this day and brand speak of, the most spoken of first."""
+    history = _history(reader, day, brand, 8)
+    usual_posts: Counter[str] = Counter()
+    for touchpoint, _, count in reader.execute(_TOUCHPOINTS, (brand, _json_days(history))):
+        usual_posts[touchpoint] += count
+    counts: dict[str, dict[str, int]] = {}
+    for touchpoint, sentiment, count in reader.execute(_TOUCHPOINTS, (brand, _json_days([day]))):
+        counts.setdefault(touchpoint, dict.fromkeys(SENTIMENTS, 0))[sentiment] += count
+    found = [
+        TouchpointTotal(
+            name, sum(of.values()), of["positive"], of["neutral"], of["negative"],
+            usual_posts[name] / len(history) if history else None,
+        )
+        for name, of in counts.items()
+    ]  # fmt: skip
+    return sorted(found, key=lambda total: (-total.posts, total.touchpoint))
+
+
+def days(reader: sqlite3.Connection) -> tuple[date | None, date | None]:
+    """The first and the last local day that has posts; (None, None) without any."""
+    row = reader.execute("SELECT (SELECT min(day) FROM posts), (SELECT max(day) FROM posts)").fetchone()
+    return (date.fromisoformat(row[0]), date.fromisoformat(row[1])) if row[0] else (None, None)
+
+
+def late(reader: sqlite3.Connection, day: date, collected_after: datetime) -> int:
+    """How many posts of a local day were collected after that moment: what a digest sent then could not know."""
+    query = "SELECT count(*) FROM posts WHERE day = ? AND collected_at > ? AND deleted_at IS NULL"
+    return int(reader.execute(query, (day.isoformat(), stamp(collected_after))).fetchone()[0])
+
+
+def count_pending(reader: sqlite3.Connection, model: str) -> int:
+    """How many posts have no verdict by this model on their present text."""
+    return backlog.count(reader, model)
+
+
+def waiting(reader: sqlite3.Connection) -> int:
+    """How many posts have no verdict at all, by whatever model."""
+    query = "SELECT count(*) FROM pending WHERE NOT EXISTS (SELECT 1 FROM verdicts v WHERE v.post_id = pending.post_id)"
+    return int(reader.execute(query).fetchone()[0])
+
+
+def source_health(reader: sqlite3.Connection, now: datetime | None = None) -> list[SourceHealth]:
+    """Every source the database knows, the enabled ones first. The last 24 h end at `now`, or else at the last run."""
+    if now is None:
+        now = moment_of(reader.execute("SELECT max(last_run_at) FROM sources").fetchone()[0])
+    since = stamp(now - timedelta(days=1)) if now else ""
+    found = []
+    for row in reader.execute(_SOURCES, {"since": since}):
+        values = dict(row)
+        skipped: Counter[str] = Counter()
+        for drops in json.loads(values["skipped"]):
+            skipped.update(drops)
+        for name in ("since", "last_run_at", "last_success_at", "last_new_at", "next_due_at"):
+            values[name] = moment_of(values[name])
+        found.append(SourceHealth(**values | {"enabled": bool(values["enabled"]), "skipped": dict(skipped)}))
+    return found
+
+
+def _days_totals(reader: sqlite3.Connection, days: Sequence[date], brand: str) -> list[DayTotals]:
+    which = "brand = ? AND day IN (SELECT value FROM json_each(?))"
+    query = COUNTS.format(period="day", table="daily", which=which)
+    groups: dict[str, list[sqlite3.Row]] = {}
+    for row in reader.execute(query, (brand, _json_days(days))):
+        groups.setdefault(row["period"], []).append(row)
+    return [DayTotals(day=day, **totals(brand, groups.get(day.isoformat(), ()))) for day in days]
+
+
+def _history(reader: sqlite3.Connection, day: date, brand: str, weeks: int) -> list[date]:
+    """The days that tell what is usual on `day`; none where there is less than a week of history."""
+    row = reader.execute("SELECT day FROM daily WHERE brand = ? ORDER BY day LIMIT 1", (brand,)).fetchone()
+    first = date.fromisoformat(row[0]) if row else day
+    if (day - first).days < 7:
+        return []
+    alike = [day - timedelta(weeks=n) for n in range(1, weeks + 1)]
+    alike = [earlier for earlier in alike if earlier >= first]
+    lately = [day - timedelta(days=n) for n in range(1, 29)]
+    return alike if len(alike) >= 4 else [earlier for earlier in lately if earlier >= first]
+
+
+def _band(parts: Sequence[int], wholes: Sequence[int]) -> tuple[float | None, float | None, float | None]:
+    """The share over all days, and the lowest and the highest of a day; days without a whole have none."""
+    shares = [part / whole for part, whole in zip(parts, wholes, strict=True) if whole]
+    return (sum(parts) / sum(wholes), min(shares), max(shares)) if shares else (None, None, None)
+
+
+def _json_days(days: Iterable[date]) -> str:
+    return json.dumps([day.isoformat() for day in days])

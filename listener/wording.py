@@ -1,0 +1,86 @@
+"""English for people: counts with their plural, days and times as one says them, long texts cut at a word."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from listener.text import clean
+
+# Not strftime: its names follow the process's locale.
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: "1 post", "1,204 posts", "2 replies" (irregular plurals are given)."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def cut(text: str, limit: int = 240) -> str:
+    """The text on one line, at most `limit` characters, ended at a word, with an ellipsis if cut."""
+    line = " ".join(clean(text).split())
+    if len(line) <= limit:
+        return line
+    head = line[:limit]
+    at_word = head[: head.rfind(" ")] if " " in head[limit // 2 :] else head[: limit - 1]
+    return at_word.rstrip(" ,;:.-") + "…"
+
+
+def capital(text: str) -> str:
+    """The text with its first letter large, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def long_day(day: date) -> str:
+    """ "Saturday 21 November"."""
+    return f"{_DAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]}"
+
+
+def short_day(day: date) -> str:
+    """ "Sat 21 Nov"."""
+    return f"{_DAYS[day.weekday()][:3]} {day.day} {_MONTHS[day.month - 1][:3]}"
+
+
+def clock(moment: datetime, today: date, zone: ZoneInfo) -> str:
+    """A moment seen from the local day `today`: "08:10", "yesterday 23:40", "Thu 19 Nov, 08:10"."""
+    local = moment.astimezone(zone)
+    time = f"{local:%H:%M}"
+    if local.date() == today:
+        return time
+    if local.date() == today - timedelta(days=1):
+        return f"yesterday {time}"
+    year = "" if local.year == today.year else f" {local.year}"
+    return f"{short_day(local.date())}{year}, {time}"
+
+
+def web_address(url: str) -> str:
+    """The address if a mail may link to it: http or https, a host, nothing unseen in it. Else the empty string."""
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    plain = (
+        len(url) <= 2000 and clean(url) == url and not any(letter.isspace() or letter in "<>\"'\\`" for letter in url)
+    )
+    return url if plain and parts.scheme.lower() in ("http", "https") and parts.hostname else ""
+
+
+def wrapped(text: str, indent: int = 0, width: int = 72) -> str:
+    """The text in lines of `width` columns, each indented; addresses and other long words stay whole."""
+    space = " " * indent
+    return textwrap.fill(
+        text, width, initial_indent=space, subsequent_indent=space, break_long_words=False, break_on_hyphens=False
+    )
