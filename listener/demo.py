@@ -7,10 +7,12 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+from listener import pipeline
 from listener.config import BrandSettings, Config, PrivacySettings, SourceSettings
-from listener.records import Page, Post, Rating
+from listener.records import Page, Post, Rating, Run
 from listener.resources import demo_folder
 from listener.schedule import local_day
+from listener.store import Store
 
 BRANDS = (
     BrandSettings(name="Harbour & Pine", role="own", aliases=["Harbour and Pine", "HarbourPine"]),
@@ -39,17 +41,24 @@ def fresh_database(folder: Path) -> Path:
     return folder / "demo.db"
 
 
-def pages(now: datetime, config: Config) -> list[tuple[SourceSettings, Page]]:
-    """The sample posts as pages, a source each, with dates that end yesterday."""
-    today = local_day(now, config.zone)
+def store_posts(store: Store, config: Config, now: datetime) -> int:
+    """Stores the sample posts, with dates that end yesterday, as one fetch of each of their sources; returns how many."""
     by_source: dict[str, list[Post]] = {}
+    today = local_day(now, config.zone)
     for path in sorted(demo_folder().glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.strip():
                 post = _post(json.loads(line), today, config)
                 by_source.setdefault(post.source, []).append(post)
-    entries = {name: SourceSettings(name=name, kind="files", keep="all", options={}) for name in by_source}
-    return [(entries[name], Page(tuple(posts))) for name, posts in sorted(by_source.items())]
+    store.sync_sources([(name, "files", 86400.0, True) for name in by_source], now)
+    match = pipeline.brand_matcher(config)
+    for name, posts in by_source.items():
+        entry = SourceSettings(name=name, kind="files", keep="all")
+        page, links = pipeline.link(Page(tuple(posts)), entry, match)
+        saved = store.save_page(name, page, links, now)
+        run = Run(name, now, 0.0, saved.seen, saved.new, {}, "ok")
+        store.finish_run(run, now + timedelta(days=1))
+    return sum(map(len, by_source.values()))
 
 
 def yesterday(now: datetime, config: Config) -> date:

@@ -101,8 +101,8 @@ def _delight(row: PostRow) -> tuple[float, int]:
 class Digest:
     """Everything a digest says about one local day, in words; rendering only lays it out.
 
-    `empty`: no post was counted. `quiet`: empty, every source answered, nothing waits and no rival was named, so that
-    a recipient who asked for silence misses nothing.
+    `empty`: no post was counted. `quiet`: empty as on other days, every source answered, nothing waits and no rival was
+    named, so that a recipient who asked for silence misses nothing.
     """
 
     day: date
@@ -165,7 +165,7 @@ def build(
         who=figures.who,
         subject=_subject(figures, day, failed, waiting),
         headline=lines.headline(figures, day, bool(failed), waiting),
-        quiet=empty and not failed and not waiting and not rivals,
+        quiet=empty and not (waiting or rivals or changed.tone or missing.tone),
         empty=empty,
         failures=failures,
         statements=(changed, missing)
@@ -192,14 +192,15 @@ def build(
 def _subject(figures: Figures, day: date, failed: int, waiting: int) -> str:
     """The news in one line: whose day, how many posts, what changed."""
     told = [count(figures.posts, figures.noun)]
+    changed = [change.short.replace(f" {figures.noun}s than", " than") for change in news(figures)[:1]]
     if figures.posts:
-        told += [change.short for change in news(figures)[:1]]
+        told += changed
     elif failed:
         told.append(f"{count(failed, 'source')} failed")
     elif waiting:
         told = [f"{count(waiting, 'post waits', 'posts wait')} for a verdict"]
     else:
-        told = ["a quiet day"]
+        told = [*told, *changed] if changed else ["a quiet day"]
     return one_line(f"{cut(capital(figures.who), 80)}: {', '.join(told)} ({short_day(day)})")
 
 

@@ -110,7 +110,7 @@ def relink(
     changed: dict[int, Links] = {}
     for post_id, title, text, given in posts:
         was = before.get(post_id, {})
-        links = {**match(title, text), **({given: was.get(given, "its source")} if given else {})}
+        links = {**({given: was.get(given, "its source")} if given else {}), **match(title, text)}
         if links != was:
             changed[post_id] = links
     if changed:

@@ -6,12 +6,15 @@ none of them calls another, and each may die at any point and be run again.
 
 from __future__ import annotations
 
+import logging
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +25,7 @@ from listener.engine import Classifier
 from listener.errors import Broken, MailError, Refused, Retry, StoreError
 from listener.http import Get
 from listener.records import Outcome, Page, Post, Run, Verdict
-from listener.store import Store
+from listener.store import DigestState, Store
 from listener.text import fingerprint, model_input
 
 Clock = Callable[[], datetime]
@@ -71,7 +74,7 @@ def collect(
     except Broken as error:
         tally.failed("broken", error)
     except Exception as error:  # noqa: BLE001  # a bug in one source must not silence the others
-        log.event("source_crashed", 40, exc_info=True, source=name)
+        log.event("source_crashed", logging.ERROR, exc_info=True, source=name)
         tally.failed("crashed", error)
     finished = clock()
     run = tally.run(name, started, max(0.0, (finished - started).total_seconds()))
@@ -80,7 +83,7 @@ def collect(
     store.finish_run(run, schedule.next_due(finished, entry.every_s, failures, after, random.random()))  # noqa: S311
     log.event(
         "collected",
-        20 if not run.error else 30,
+        logging.WARNING if run.error else logging.INFO,
         source=name,
         outcome=run.outcome,
         seen=run.seen,
@@ -217,31 +220,36 @@ def send_digest(store: Store, config: Config, recipient: RecipientSettings, day:
     The ledger row is committed before the mail goes. A mail server that may or may not have taken the mail leaves
     "unknown", which is shown and not repeated: one digest too few is better than the same one every minute.
     """
-    now = clock()
-    period = day.isoformat()
-    claim = store.claim_digest(recipient.email, recipient.cadence, period, now)
+    now, key = clock(), (recipient.email, recipient.cadence, day.isoformat())
+    claim = store.claim_digest(*key, now)
     if claim != "send":
         return claim
-    state: Literal["sent", "failed", "unknown", "skipped"]
-    detail = ""
     try:
         built = build_digest(store.path, config, recipient, day, now)
-        if built.quiet and recipient.quiet == "skip":
-            state = "skipped"
-        else:
-            message = mail.compose(
-                digest.render(built), config.mail.sender, recipient.email, day, recipient.cadence, now
-            )
-            mail.send(message, config.mail)
-            state = "sent"
-    except MailError as error:
-        state, detail = ("failed" if error.certain else "unknown"), str(error)
+        rendered = digest.render(built)
+        sender = config.mail.sender or "Listener <listener@localhost>"
+        message = mail.compose(rendered, sender, recipient.email, day, recipient.cadence, now)
     except Exception as error:
-        # A digest that cannot be built was certainly not sent: say so in the ledger, then let the bug be seen.
-        store.mark_digest(
-            recipient.email, recipient.cadence, period, "failed", f"{type(error).__name__}: {error}", clock()
-        )
+        # What could not be built was certainly not sent: the ledger says so, and the error goes on to be seen.
+        store.mark_digest(*key, "failed", f"{type(error).__name__}: {error}", clock())
         raise
-    store.mark_digest(recipient.email, recipient.cadence, period, state, detail, clock())
-    log.event("digest", 20 if state in ("sent", "skipped") else 40, day=period, state=state, error=detail)
+    state: DigestState = "skipped"
+    detail = ""
+    if not (built.quiet and recipient.quiet == "skip"):
+        state, detail = _deliver(message, config, day, recipient.email)
+    store.mark_digest(*key, state, detail, clock())
+    level = logging.INFO if state in ("sent", "skipped") else logging.ERROR
+    log.event("digest", level, day=key[2], state=state, error=detail if level == logging.ERROR else "")
     return state
+
+
+def _deliver(message: EmailMessage, config: Config, day: date, recipient: str) -> tuple[DigestState, str]:
+    """Hands a digest to the mail server, or keeps it as files where none is configured: its state, and why."""
+    if not config.mail.host:
+        folder = config.database.parent / "digests" / re.sub(r"[^\w.@+-]", "_", recipient)
+        return "sent", str(mail.write_files(message, folder, day)[1])
+    try:
+        mail.send(message, config.mail)
+    except MailError as error:
+        return ("failed" if error.certain else "unknown"), str(error)
+    return "sent", ""

@@ -145,6 +145,11 @@ def posts(
     return [_post_row(row) for row in rows]
 
 
+def every_post(reader: sqlite3.Connection) -> Iterator[PostRow]:
+    """All stored posts, newest first, one at a time: for questions that only Python can ask."""
+    return map(_post_row, reader.execute(_POSTS.format(which="true"), {"limit": -1}))
+
+
 def top_posts(
     reader: sqlite3.Connection,
     day: date,

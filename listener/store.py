@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -94,7 +93,7 @@ ON CONFLICT (post_id) DO UPDATE SET model = excluded.model, text_hash = excluded
 
 _FORGET_TOUCHPOINTS = "DELETE FROM verdict_touchpoints WHERE post_id IN (SELECT value FROM json_each(?))"
 
-_DIGEST = "SELECT state FROM digests WHERE recipient = ? AND cadence = ? AND period = ?"
+_DIGEST = "SELECT state, detail FROM digests WHERE recipient = ? AND cadence = ? AND period = ?"
 
 _CLAIM = """
 INSERT INTO digests (recipient, cadence, period, state, claimed_at, attempts) VALUES (?, ?, ?, 'pending', ?, 1)
@@ -167,9 +166,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @contextmanager
@@ -363,6 +360,12 @@ class Store:
         query = "SELECT period, state FROM digests WHERE recipient = ? AND cadence = ?"
         with explained(self.path):
             return dict(self.connection.execute(query, (recipient, cadence)).fetchall())
+
+    def digest_detail(self, recipient: str, cadence: str, period: str) -> str:
+        """What was written down for people when this digest ended; "" when it has not."""
+        with explained(self.path):
+            row = self.connection.execute(_DIGEST, (recipient, cadence, period)).fetchone()
+        return row[1] if row else ""
 
     # --- what the database remembers of itself ---
 

@@ -262,7 +262,10 @@ def test_a_quiet_day_says_so_in_three_lines(days: Days) -> None:
 
 def test_a_silence_where_there_is_talk_on_other_days_is_a_change(days: Days) -> None:
     days.usual(12)
-    assert "Fewer mentions than usual. 0 mentions, usually 12" in answer(days.digest(), "What changed?")
+    digest = days.digest()
+    assert "Fewer mentions than usual. 0 mentions, usually 12" in answer(digest, "What changed?")
+    assert digest.subject == "Harbour & Pine: 0 mentions, fewer than usual (Sat 21 Nov)"
+    assert not digest.quiet
 
 
 def test_without_history_there_is_nothing_to_compare_with(days: Days) -> None:
@@ -272,6 +275,13 @@ def test_without_history_there_is_nothing_to_compare_with(days: Days) -> None:
     assert "usual" not in digest.subject
     assert "more" not in digest.subject
     assert not any(row.changed for row in digest.touchpoints)
+
+
+def test_a_source_that_was_never_read_is_told(days: Days) -> None:
+    days.store.sync_sources([("reviews", "files", 60, True), ("shop", "feeds", 60, True)], NOW)
+    digest = days.digest()
+    assert "1 source answered. 1 source has not been read yet." in answer(digest, "What could we not collect?")
+    assert not digest.quiet
 
 
 def test_a_day_inside_the_band_is_no_change(days: Days) -> None:

@@ -155,6 +155,9 @@ def test_authors_are_keyed_hashes_by_default(tmp_path: Path) -> None:
             seen.append(hashes[0])
     assert len(seen[0]) == 16
     assert seen[0] == seen[1] != seen[2]
+    with Store.open(tmp_path / "0.db", OSLO, author_key=b"one key") as store:
+        store.save_page("elsewhere", Page((post("a", author="Ann"),)), [{}], NOW)
+        assert len(set(column(store, "SELECT author FROM posts WHERE author <> ''"))) == 2  # one Ann is not the other
     with pytest.raises(StoreError, match="key_file"):
         Store.open(tmp_path / "x.db", OSLO, author_key=None)
 
@@ -374,6 +377,8 @@ def test_a_digest_is_claimed_once(store: Store) -> None:
         "2026-11-20": "skipped", "2026-11-21": "sent", "2026-11-22": "unknown",
     }  # fmt: skip
     assert column(store, "SELECT attempts FROM digests WHERE state = 'sent'") == [2]
+    assert store.digest_detail(*key) == "250 ok"
+    assert store.digest_detail("ann@example.org", "daily", "2026-11-01") == ""
 
 
 def test_the_claim_is_on_the_disk_before_the_mail_goes(store: Store) -> None:

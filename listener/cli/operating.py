@@ -56,12 +56,8 @@ def demo(config: Config, out: Path) -> None:
     began = time.monotonic()
     now = now_utc()
     config = samples.config(config, samples.fresh_database(out))
-    match = pipeline.brand_matcher(config)
-    posts = 0
     with pipeline.open_store(config) as store:
-        for entry, page in samples.pages(now, config):
-            kept, links = pipeline.link(page, entry, match)
-            posts += store.save_page(entry.name, kept, links, now).new
+        posts = samples.store_posts(store, config, now)
         with progress("classifying", posts) as advance:
             for number in pipeline.classify_pending(store, engine.load(config.model), now_utc):
                 advance(number)

@@ -36,6 +36,7 @@ _ENTITY = re.compile(rb"<!ENTITY[^>]{%d}" % _LONGEST_ENTITY, re.IGNORECASE)
 _ROOT = re.compile(rb"<(\w+:)?(rss|feed|rdf)\b", re.IGNORECASE)
 _PROLOGUE = 65_536  # bytes before the first element; feedparser's search there is quadratic
 _REDDIT_TAIL = re.compile(r"\s*submitted by\s+/?u/\S+(\s+to\s+/?r/\S+)?(\s*\[link\])?(\s*\[comments\])?\s*$")
+_REDDIT_ID = re.compile(r"t[1-6]_\w+")
 _LONGEST_ID = 400
 
 
@@ -129,14 +130,16 @@ def _of_xml(payload: bytes, place: str, language: str, content_type: str) -> lis
 
 def _of_element(entry: Any, language: str) -> _Entry:
     bodies = [one.get("value") or "" for one in entry.get("content") or ()] + [entry.get("summary") or ""]
+    # Past feedparser's own `get`, which gives the date of publication, and a warning, where there is no other.
+    updated = dict.get(entry, "updated_parsed")
     return _Entry(
         ident=entry.get("id") or "",
         link=entry.get("link") or "",
         title=entry.get("title") or "",
         body=next((body for body in bodies if body.strip()), ""),
         author=(entry.get("author_detail") or {}).get("name") or entry.get("author") or "",
-        published=_moment(entry.get("published_parsed") or entry.get("updated_parsed")),
-        edited=_moment(entry.get("updated_parsed")),
+        published=_moment(entry.get("published_parsed") or updated),
+        edited=_moment(updated),
         language=entry.get("language") or language,
         publisher=(entry.get("source") or {}).get("title") or "",
     )
@@ -182,8 +185,10 @@ def _text(value: object) -> str:
 def _post(entry: _Entry, url: str, name: str, now: datetime) -> Post:
     link = _article(urljoin_or_none(url, entry.link))
     title, text, author = plain(entry.title), plain(entry.body), plain(entry.author)
+    if text.startswith("<") and "</" in text:  # escaped once more than the standard asks
+        text = plain(text)
     kind = "article"
-    if author.startswith("/u/"):  # Reddit
+    if _REDDIT_ID.fullmatch(entry.ident) or author.startswith("/u/"):
         author = author.removeprefix("/u/")
         text = _REDDIT_TAIL.sub("", text)
         kind = "comment" if entry.ident.startswith("t1_") else "post"
@@ -233,6 +238,6 @@ def _native_id(entry: _Entry, link: str, url: str) -> str:
     ident = clean(entry.ident)
     if not ident:
         ident = canonical_url(link) or fingerprint(entry.title, entry.body)
-    elif ":" not in ident and not re.match(r"t[1-6]_\w+$", ident):  # "17" of one blog is not "17" of another
+    elif ":" not in ident and not _REDDIT_ID.fullmatch(ident):  # "17" of one blog is not "17" of another
         ident = f"{urlsplit(url).hostname}/{ident}"
     return ident if len(ident) <= _LONGEST_ID else fingerprint(ident)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from listener.text import clean
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
 _MAX_TEXT = 100_000
+_MAX_NODES = 2_000  # elements and strings within one property
 _MAX_DEPTH = 6  # of items within items: a review holds a rating, a rating holds an author
 _MAX_PROPERTIES = 60  # of one item; a review has ten
 _LINES = frozenset(("br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4"))
@@ -74,17 +76,13 @@ def _value(tag: Tag, names: list[str]) -> str:
 
 
 def _text(tag: Tag) -> str:
-    """What a person reads in an element; it ends at 100,000 characters, so that nested markup costs no more."""
+    """What a person reads in an element, with an end to it: properties nested in each other cost a page's size each."""
     from bs4.element import NavigableString, Tag
 
     parts: list[str] = []
-    size = 0
-    for part in tag.descendants:
+    for part in islice(tag.descendants, _MAX_NODES):
         if isinstance(part, Tag):
             parts.append("\n" if part.name in _LINES else "")
         elif type(part) is NavigableString:  # not its kinds: comments, scripts
-            parts.append(part)
-            size += len(part)
-        if size > _MAX_TEXT:
-            break
+            parts.append(part[:_MAX_TEXT])
     return clean("".join(parts))[:_MAX_TEXT]
