@@ -42,7 +42,7 @@ def fresh_database(folder: Path) -> Path:
 
 
 def store_posts(store: Store, config: Config, now: datetime) -> int:
-    """Stores the sample posts, with dates that end yesterday, as one fetch of each of their sources; returns how many."""
+    """Stores the sample posts, with dates that end yesterday, as one fetch of each source; returns how many."""
     by_source: dict[str, list[Post]] = {}
     today = local_day(now, config.zone)
     for path in sorted(demo_folder().glob("*.jsonl")):

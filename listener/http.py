@@ -210,7 +210,7 @@ class _Door:
     ) -> requests.PreparedRequest:
         import requests
 
-        if urlsplit_or_none(url) is None:
+        if _web_parts(url) is None:
             raise Refused(f"{public_url(url)}: only http and https addresses with a host name are read.")
         ours = {"User-Agent": self._agent, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
         try:
@@ -254,7 +254,7 @@ class _Door:
         return Protego.parse(body.decode("utf-8", "replace"))
 
 
-def urlsplit_or_none(url: str) -> Any:
+def _web_parts(url: str) -> Any:
     """The parts of a web address, or None when it is none."""
     try:
         parts = urlsplit(url)
@@ -265,7 +265,7 @@ def urlsplit_or_none(url: str) -> Any:
 
 
 def _origin(url: str) -> tuple[Any, ...] | None:
-    parts = urlsplit_or_none(url)
+    parts = _web_parts(url)
     return parts and (parts.scheme, parts.hostname, parts.port)
 
 

@@ -24,8 +24,9 @@ from listener.config import Config, RecipientSettings, SourceSettings
 from listener.engine import Classifier
 from listener.errors import Broken, MailError, Refused, Retry, StoreError
 from listener.http import Get
+from listener.ledger import DigestState
 from listener.records import Outcome, Page, Post, Run, Verdict
-from listener.store import DigestState, Store
+from listener.store import Store
 from listener.text import fingerprint, model_input
 
 Clock = Callable[[], datetime]
@@ -214,14 +215,18 @@ def build_digest(
         return digest.build(reader, own, rivals, day, now, zone)
 
 
-def send_digest(store: Store, config: Config, recipient: RecipientSettings, day: date, clock: Clock) -> DigestOutcome:
+def send_digest(
+    store: Store, config: Config, recipient: RecipientSettings, day: date, clock: Clock, *, at_once: bool = False
+) -> DigestOutcome:
     """Sends the digest of a day to one recipient, at most once whatever happens on the way.
+
+    After a failure it waits, longer each time, unless `at_once`.
 
     The ledger row is committed before the mail goes. A mail server that may or may not have taken the mail leaves
     "unknown", which is shown and not repeated: one digest too few is better than the same one every minute.
     """
     now, key = clock(), (recipient.email, recipient.cadence, day.isoformat())
-    claim = store.claim_digest(*key, now)
+    claim = store.claim_digest(*key, now, at_once=at_once)
     if claim != "send":
         return claim
     try:

@@ -9,17 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from listener import backlog, pages, rollups
+from listener import backlog, ledger, pages, rollups
 from listener.errors import StoreError
+from listener.ledger import DigestState
 from listener.migrations import BUSY_S, explained, moment_of, open_for_writing, stamp
 from listener.records import Outcome, Page, Pending, Run, Saved, Verdict
 from listener.rows import Authors, Privacy, gap_row, post_row, run_row, storable, verdict_row
 from listener.schedule import local_day
-
-DigestState = Literal["sent", "failed", "unknown", "skipped"]
 
 _RELINK_BATCH = 500
 
@@ -92,25 +91,6 @@ ON CONFLICT (post_id) DO UPDATE SET model = excluded.model, text_hash = excluded
 """
 
 _FORGET_TOUCHPOINTS = "DELETE FROM verdict_touchpoints WHERE post_id IN (SELECT value FROM json_each(?))"
-
-_DIGEST = "SELECT state, detail FROM digests WHERE recipient = ? AND cadence = ? AND period = ?"
-
-_CLAIM = """
-INSERT INTO digests (recipient, cadence, period, state, claimed_at, attempts) VALUES (?, ?, ?, 'pending', ?, 1)
-"""
-
-_CLAIM_AGAIN = """
-UPDATE digests SET state = 'pending', claimed_at = ?, attempts = attempts + 1
-WHERE recipient = ? AND cadence = ? AND period = ?
-"""
-
-_DOUBT = "UPDATE digests SET state = 'unknown' WHERE recipient = ? AND cadence = ? AND period = ?"
-
-_MARK = """
-INSERT INTO digests (recipient, cadence, period, state, detail, claimed_at, sent_at, attempts)
-VALUES (?, ?, ?, ?, ?, ?, ?, 0)
-ON CONFLICT DO UPDATE SET state = excluded.state, detail = excluded.detail, sent_at = excluded.sent_at
-"""
 
 
 def _as_due(row: tuple[str, str, str | None, int]) -> Due:
@@ -326,46 +306,28 @@ class Store:
     # --- the digest ledger ---
 
     def claim_digest(
-        self, recipient: str, cadence: str, period: str, now: datetime
-    ) -> Literal["send", "done", "unknown"]:
-        """Asks to send one digest. "send": the claim is on the disk, go. "done": sent or skipped before. "unknown": a
-        claim was made and nobody wrote how it ended; the mail may have gone, so it is not sent a second time.
-        """
-        key = (recipient, cadence, period)
+        self, recipient: str, cadence: str, period: str, now: datetime, *, at_once: bool = False
+    ) -> ledger.Claim:
+        """Asks to send one digest, see `ledger.claim`. On "send" the claim is on the disk before this returns."""
         with self.writing(durable=True) as connection:
-            row = connection.execute(_DIGEST, key).fetchone()
-            match row[0] if row else None:
-                case None:
-                    connection.execute(_CLAIM, (*key, stamp(now)))
-                    return "send"
-                case "failed":
-                    connection.execute(_CLAIM_AGAIN, (stamp(now), *key))
-                    return "send"
-                case "pending" | "unknown":
-                    connection.execute(_DOUBT, key)
-                    return "unknown"
-                case _:
-                    return "done"
+            return ledger.claim(connection, (recipient, cadence, period), now, at_once)
 
     def mark_digest(
         self, recipient: str, cadence: str, period: str, state: DigestState, detail: str, now: datetime
     ) -> None:
-        """Writes how a digest ended; `detail` is for people (the server's answer, the reason)."""
-        sent_at = stamp(now) if state == "sent" else None
+        """Writes how a digest ended, on the disk; `detail` is for people (the server's answer, the reason)."""
         with self.writing(durable=True) as connection:
-            connection.execute(_MARK, (recipient, cadence, period, state, storable(detail), stamp(now), sent_at))
+            ledger.mark(connection, (recipient, cadence, period), state, detail, now)
 
     def digest_periods(self, recipient: str, cadence: str) -> dict[str, str]:
         """Every period of which a digest was begun for this recipient, and its state."""
-        query = "SELECT period, state FROM digests WHERE recipient = ? AND cadence = ?"
         with explained(self.path):
-            return dict(self.connection.execute(query, (recipient, cadence)).fetchall())
+            return ledger.periods(self.connection, recipient, cadence)
 
     def digest_detail(self, recipient: str, cadence: str, period: str) -> str:
         """What was written down for people when this digest ended; "" when it has not."""
         with explained(self.path):
-            row = self.connection.execute(_DIGEST, (recipient, cadence, period)).fetchone()
-        return row[1] if row else ""
+            return ledger.detail(self.connection, (recipient, cadence, period))
 
     # --- what the database remembers of itself ---
 

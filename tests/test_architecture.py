@@ -15,9 +15,10 @@ import pytest
 LAYERS = (
     "records errors text terms query schedule resources engine.labels",
     "settings example config log walls transport http mail migrations charts wording",
-    "sources engine scoring rollups backlog rows pages counts search store trends",
+    "sources engine scoring rollups backlog rows pages ledger counts search store trends",
     "figures digest_lines digest alerts",
-    "pipeline demo doctor",
+    "pipeline",
+    "demo doctor",
     "web daemon training",
     "cli __main__",
 )
@@ -34,7 +35,8 @@ BESIDE = {
     "http": "settings config transport walls",
     "mail": "settings config wording",
     "pages": "backlog rollups rows",
-    "store": "backlog rollups rows pages",
+    "ledger": "rows",
+    "store": "backlog rollups rows pages ledger",
     "trends": "backlog counts search",
     "scoring": "engine",
     "digest_lines": "figures",

@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 from listener.cli import main
 
 POSTS = [
-    {"id": "1", "text": "Which hotel is better, Harbour or Lumen? Is breakfast worth the price?", "created_at": "2026-11-20T09:00:00Z"},
-    {"id": "2", "text": "We stayed at the Harbour. Filthy room and rude staff.", "created_at": "2026-11-20T10:00:00Z"},
-    {"id": "3", "text": "Stayed at the Harbour last week and loved it.", "created_at": "2026-11-20T23:30:00Z", "rating": 5},
+    {"id": "1", "text": "Which hotel is better, Harbour or Lumen?", "created_at": "2026-11-20T09:00:00Z"},
+    {"id": "2", "text": "We stayed at the Harbour. Filthy, rude staff.", "created_at": "2026-11-20T10:00:00Z"},
+    {"id": "3", "text": "Stayed at the Harbour, loved it.", "created_at": "2026-11-20T23:30:00Z", "rating": 5},
     {"id": "4", "text": "Weather was nice today", "created_at": "2026-11-21T08:00:00Z"},
-]  # fmt: skip
+]
 CONFIG = """
 timezone = "Europe/Berlin"
 database = "listener.db"
@@ -63,7 +63,8 @@ def test_import_classify_trends_the_whole_way(at):
         ("2026-11-20", "Harbour"): 2, ("2026-11-20", "Lumen"): 1, ("2026-11-21", "Harbour"): 1, ("2026-11-21", ""): 1,
     }  # fmt: skip
     assert list(rows[0]) == [
-        "period", "brand", "posts", "moments", "research", "transaction", "feedback", "none", "zmot_share", "tmot_share",
+        "period", "brand", "posts", "moments", "research", "transaction", "feedback", "none", "zmot_share",
+        "tmot_share",
         "positive", "neutral", "negative", "net_sentiment", "score", "csat", "abstained",
     ]  # fmt: skip
     loved = by_key["2026-11-21", "Harbour"]
@@ -178,17 +179,15 @@ def test_a_brand_that_does_not_exist_names_the_nearest(at):
     assert "Harbour" in listener("trends", "--brand", "Harbor", code=1).stderr
 
 
-def test_a_locked_database_is_said_to_be_locked(at, monkeypatch):
+def test_a_locked_database_is_said_to_be_locked(at):
     import sqlite3
 
     listener("import", "posts.jsonl", "--source", "survey")
-    monkeypatch.setattr("listener.store.BUSY_S", 0.2)
-    monkeypatch.setattr("listener.store.Store.open.__func__.__kwdefaults__", None, raising=False)
     holder = sqlite3.connect("listener.db")
     holder.execute("BEGIN IMMEDIATE")
     (at / "more.jsonl").write_text('{"id": "9", "text": "one more"}\n')
-    command = [sys.executable, "-c", "import listener.migrations as m; m.BUSY_S = 0.3\n"
-               "import listener.store as s; s.Store.open.__func__.__kwdefaults__['busy_s'] = 0.3\n"
+    command = [sys.executable, "-c", "from listener.store import Store\n"
+               "Store.open.__func__.__kwdefaults__['busy_s'] = 0.3\n"
                "from listener.cli import main; main(['import', 'more.jsonl', '--source', 'survey'])"]  # fmt: skip
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     holder.rollback()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -90,7 +91,10 @@ def test_it_collects_judges_and_stops_when_told(tmp_path):
         with _daemon(config) as process:
             _until(lambda: len(_ask(config, "SELECT 1 FROM verdicts")) == 2, config)
             assert _stop(process) < 10
-        assert [row[0] for row in _ask(config, "SELECT native_id FROM posts ORDER BY 1")] == ["a", "c"]
+        assert [row[0] for row in _ask(config, "SELECT native_id FROM posts ORDER BY 1")] == [
+            "127.0.0.1/a",
+            "127.0.0.1/c",
+        ]
         ((skipped,),) = _ask(config, "SELECT skipped FROM runs ORDER BY id LIMIT 1")
         assert json.loads(skipped) == {"no brand named": 1}
         assert "awful" not in _log(config), "the text of a post is in the log"
@@ -190,10 +194,12 @@ class _Inbox(MessageHandler):
 @pytest.fixture
 def inbox() -> Iterator[tuple[_Inbox, int]]:
     handler = _Inbox()
-    controller = Controller(handler, hostname="127.0.0.1", port=0)
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
     controller.start()
-    assert controller.server
-    yield handler, controller.server.sockets[0].getsockname()[1]
+    yield handler, port
     controller.stop()
 
 
@@ -213,7 +219,8 @@ def test_a_digest_that_is_due_is_mailed_once_across_restarts(tmp_path, inbox):
     for _ in range(2):
         with _daemon(config) as process:
             _until(lambda: _ask(config, "SELECT 1 FROM digests WHERE state = 'sent'"), config)
-            time.sleep(0.5)
+            _until(lambda: "started" in _log(config), config)
+            time.sleep(1)  # the second daemon looks for digests at once, and must find none to send
             _stop(process)
     assert len(handler.mails) == 1
     assert handler.mails[0]["To"] == "anna@example.org"

@@ -364,7 +364,8 @@ def test_a_digest_is_claimed_once(store: Store) -> None:
     key = ("ann@example.org", "daily", "2026-11-21")
     assert store.claim_digest(*key, NOW) == "send"
     store.mark_digest(*key, "failed", "451 try later", NOW)
-    assert store.claim_digest(*key, NOW) == "send"
+    assert store.claim_digest(*key, NOW + timedelta(seconds=59)) == "waiting"
+    assert store.claim_digest(*key, NOW + timedelta(seconds=60)) == "send"
     store.mark_digest(*key, "sent", "250 ok", NOW)
     assert store.claim_digest(*key, NOW) == "done"
     assert store.claim_digest("ann@example.org", "daily", "2026-11-22", NOW) == "send"

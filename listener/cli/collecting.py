@@ -133,6 +133,7 @@ def import_(
         open_get(config.http) as get,
         progress(f"importing {name}", None) as advance,
     ):
+        pipeline.relink(store, config)
         done = pipeline.collect(store, config, name, get, now_utc, on_page=advance)
     _show_runs([done], json_)
     if not json_:

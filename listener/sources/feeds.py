@@ -183,7 +183,7 @@ def _text(value: object) -> str:
 
 
 def _post(entry: _Entry, url: str, name: str, now: datetime) -> Post:
-    link = _article(urljoin_or_none(url, entry.link))
+    link = _article(_join(url, entry.link))
     title, text, author = plain(entry.title), plain(entry.body), plain(entry.author)
     if text.startswith("<") and "</" in text:  # escaped once more than the standard asks
         text = plain(text)
@@ -216,7 +216,7 @@ def _date(value: object, now: datetime) -> datetime | None:
     return read_date(value.isoformat() if isinstance(value, datetime) else value, now)
 
 
-def urljoin_or_none(base: str, link: str) -> str:
+def _join(base: str, link: str) -> str:
     """An absolute web address, or "" when the link leads to none."""
     try:
         joined = urljoin(base, link.strip()) if link.strip() else ""

@@ -43,6 +43,7 @@ class Settings(BaseModel):
     tags: list[Literal["story", "comment"]] = Field(
         ["story", "comment"], min_length=1, description="What to look through: 'story', 'comment' or both."
     )
+    api: str = Field(_API, description="Address of the search interface; change it only for a mirror of your own.")
     days: float = Field(7, gt=0, le=3650, description="How many days the first run looks back.")
 
     @field_validator("queries")
@@ -79,7 +80,7 @@ def _walk(
 ) -> Iterator[tuple[Page, bool]]:
     """Each page of one phrase, and whether it is the last."""
     for request in range(1, _MAX_REQUESTS + 1):
-        response = get(_API, params=_params(settings.tags, phrase, since, until))
+        response = get(settings.api, params=_params(settings.tags, phrase, since, until))
         page = parse(response.body, name=name, now=now)
         if len(page.posts) + sum(page.skipped.values()) < _HITS:
             yield page, True

@@ -90,7 +90,8 @@ def finetune(
     """
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = MomentModel(base).to(device)
+    model = MomentModel(base)
+    model.to(device)
     model.freeze_embeddings()
     optimiser = _optimiser(model, recipe)
     passes = plan(labelled, sentiment, recipe)
