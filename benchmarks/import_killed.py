@@ -89,7 +89,7 @@ def main() -> None:
 
         killed = {**env, "LISTENER_DB": str(folder / "killed.db")}
         for number in range(options.kills):
-            _, _, code = run(command, killed, kill_after=seconds * (0.25 + 0.18 * number))
+            _, _, code = run(command, killed, kill_after=seconds * 0.27)
             reached = counted(folder / "killed.db")["posts"] if (folder / "killed.db").exists() else 0
             print(f"  kill -9 number {number + 1}: exit {code}, {reached:,} posts stored so far")
         took, _, code = run(command, killed)

@@ -100,17 +100,18 @@ def _update(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links, li
 
 def relink(
     connection: sqlite3.Connection,
-    posts: Sequence[tuple[int, str, str, str]],
-    match: Callable[[str, str], Links],
+    posts: Sequence[tuple[int, str, str, str, str]],
+    match: Callable[[str, str, str], Links],
 ) -> int:
-    """Links posts (id, title, text, the brand their source named) to the brands that `match(title, text)` finds;
-    returns how many changed. The brand that the source named stays, whatever the text says.
+    """Links posts (id, title, text, language, the brand their source named) to the brands that
+    `match(title, text, language)` finds; returns how many changed. The brand that the source
+    named stays, whatever the text says.
     """
-    before = brands_of(connection, [post_id for post_id, _, _, _ in posts])
+    before = brands_of(connection, [row[0] for row in posts])
     changed: dict[int, Links] = {}
-    for post_id, title, text, given in posts:
+    for post_id, title, text, lang, given in posts:
         was = before.get(post_id, {})
-        links = {**({given: was.get(given, "its source")} if given else {}), **match(title, text)}
+        links = {**({given: was.get(given, "its source")} if given else {}), **match(title, text, lang)}
         if links != was:
             changed[post_id] = links
     if changed:

@@ -30,7 +30,7 @@ from listener.store import Store
 from listener.text import fingerprint, model_input
 
 Clock = Callable[[], datetime]
-Match = Callable[[str, str], Mapping[str, str]]
+Match = Callable[[str, str, str], Mapping[str, str]]  # title, text, language -> {brand: why}
 
 CLASSIFY_AT_ONCE = 512  # posts a transaction: large enough to sort by length, small enough to stop within a second
 
@@ -116,8 +116,21 @@ def relink(store: Store, config: Config) -> int:
 
 
 def brand_matcher(config: Config) -> Match:
-    """The function that tells which configured brands a title and a text name, and by which words."""
-    return query.matcher([(brand.name, brand.role, brand.aliases, brand.query) for brand in config.brands])
+    """The function that tells which configured brands a post names, and by which words.
+
+    A brand with `locales` takes no post that is known to be in another language.
+    """
+    by_words = query.matcher([(brand.name, brand.role, brand.aliases, brand.query) for brand in config.brands])
+    spoken = {brand.name: {tag.partition("-")[0].lower() for tag in brand.locales} for brand in config.brands}
+
+    def match(title: str, text: str, lang: str) -> dict[str, str]:
+        language = lang.partition("-")[0].lower()
+        found = by_words(title, text)
+        return {
+            brand: why for brand, why in found.items() if not (language and spoken[brand]) or language in spoken[brand]
+        }
+
+    return match
 
 
 def link(page: Page, entry: SourceSettings, match: Match) -> tuple[Page, list[Mapping[str, str]]]:
@@ -130,7 +143,7 @@ def link(page: Page, entry: SourceSettings, match: Match) -> tuple[Page, list[Ma
     links: list[Mapping[str, str]] = []
     for post in page.posts:
         post = replace(post, brand=post.brand or entry.brand)
-        brands = dict(match(post.title, post.text))
+        brands = dict(match(post.title, post.text, post.lang))
         if post.brand:
             brands.setdefault(post.brand, f"source {entry.name}")
         if brands or keep_all:

@@ -73,7 +73,9 @@ INSERT INTO gaps (source, since, until, why, noted_at) SELECT :source, :since, :
 WHERE NOT EXISTS (SELECT 1 FROM gaps WHERE source = :source AND since IS :since AND until IS :until AND why = :why)
 """
 
-_RELINK = "SELECT id, title, text, given_brand FROM posts WHERE id > ? AND deleted_at IS NULL ORDER BY id LIMIT ?"
+_RELINK = """
+SELECT id, title, text, lang, given_brand FROM posts WHERE id > ? AND deleted_at IS NULL ORDER BY id LIMIT ?
+"""
 
 _PRESENT_TEXTS = """
 SELECT id, text_hash FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL
@@ -246,9 +248,9 @@ class Store:
         with self.writing() as connection:
             return pages.delete(connection, list(post_ids), now)
 
-    def relink(self, match: Callable[[str, str], Mapping[str, str]], key: str) -> int:
-        """Asks `match(title, text)` again for the brands (brand -> why) of every stored post, unless `key`, which names
-        the brands of the configuration, is that of the last time. Returns the number of posts that changed.
+    def relink(self, match: Callable[[str, str, str], Mapping[str, str]], key: str) -> int:
+        """Asks `match(title, text, lang)` again for the brands (brand -> why) of every stored post, unless `key`, which
+        names the brands of the configuration, is that of the last time. Returns the number of posts that changed.
 
         Works in batches, each its own transaction: one that was stopped half way begins again, and does no harm.
         """

@@ -216,7 +216,7 @@ def test_relink_follows_the_configuration_and_keeps_what_the_source_said(store: 
     judge(store)
     asked = []
 
-    def match(title: str, text: str) -> dict[str, str]:
+    def match(title: str, text: str, lang: str) -> dict[str, str]:
         asked.append(text)
         return {"Acme": "Acme"} if "Acme" in text else {}
 
@@ -278,7 +278,8 @@ def test_the_rollup_and_the_queue_are_right_after_anything(
         elif what == "relink":
             word, brands = how
             store.relink(
-                lambda _, text, word=word, brands=brands: dict.fromkeys(brands if text == word else (), word), f"{n}"
+                lambda _, text, lang, word=word, brands=brands: dict.fromkeys(brands if text == word else (), word),
+                f"{n}",
             )
         elif what == "delete":
             store.delete(how, NOW)

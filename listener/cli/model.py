@@ -56,6 +56,11 @@ def classify(config: Config, file: IO[bytes] | None) -> None:
     help='Labelled posts, JSON Lines of {"id", "text", "moment", "sentiment", "touchpoints"}. May be repeated.',
 )
 @click.option(
+    "--corpora",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where labels without a text find it: a folder of SET.jsonl.gz.",
+)
+@click.option(
     "--sentiment",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -79,6 +84,7 @@ def classify(config: Config, file: IO[bytes] | None) -> None:
 @click.option("--seed", default=1, show_default=True, help="Same seed, same machine, same model.")
 def train(
     labels: tuple[Path, ...],
+    corpora: Path | None,
     sentiment: tuple[Path, ...],
     base: Path | None,
     out: Path,
@@ -98,7 +104,7 @@ def train(
     from listener.training.release import release
 
     recipe = Recipe(passes=passes, sentiment_passes=sentiment_passes, seed=seed)
-    release(labels, sentiment, base, out, name=name, version=version, recipe=recipe)
+    release(labels, corpora, sentiment, base, out, name=name, version=version, recipe=recipe)
     say(f'{out}: done. `listener evaluate FILE --model {out}` measures it; [model] folder = "{out}" uses it.')
 
 

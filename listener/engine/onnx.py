@@ -100,7 +100,8 @@ def _open(folder: Path, config: dict[str, Any], threads: int) -> tuple[Any, Any]
     tokenizer.no_padding()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
-    options.enable_cpu_mem_arena = False  # the arena keeps the largest batch ever seen; a daemon wants it back
+    # Threads that wait by spinning gain nothing here and take the processor from the rest of a small machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"]), tokenizer

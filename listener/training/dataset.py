@@ -19,6 +19,7 @@ from listener.errors import ListenerError
 from listener.text import model_input
 
 UNKNOWN = -100  # what torch's cross entropy ignores
+READ = 600  # characters of a post that the readers who labelled it saw
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,23 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
                 raise ListenerError(f"{path}, line {number}: not JSON ({error}). Mend or delete the line.") from error
 
 
-def read_labels(path: Path) -> list[Example]:
-    """Posts labelled by the guide: {"id", "text", "moment", "sentiment", "touchpoints", "sure", "set"}."""
+def read_labels(path: Path, corpora: Path | None = None) -> list[Example]:
+    """Posts labelled by the guide: {"id", "text", "moment", "sentiment", "touchpoints", "sure", "set"}.
+
+    A row without a text (texts of other people are not ours to ship) takes it from `corpora`/SET.jsonl.gz by its id,
+    cut where its reader saw it cut. Raises ListenerError naming the row when it is not there or a label is not ours.
+    """
     examples = []
-    for number, row in enumerate(rows(path), 1):
+    table = list(rows(path))
+    missing = {row.get("set", "") for row in table if "text" not in row}
+    if missing and corpora is None:
+        raise ListenerError(f"{path} has labels without texts; say where the texts are with --corpora FOLDER")
+    texts = {name: _texts(corpora / f"{name}.jsonl.gz") for name in sorted(missing)} if corpora else {}
+    for number, row in enumerate(table, 1):
+        if "text" not in row:
+            row["text"] = texts[row["set"]].get(row["id"])
+            if row["text"] is None:
+                raise ListenerError(f"{path}, row {number}: {corpora} has no post {row['id']} in {row['set']}")
         try:
             examples.append(
                 Example(
@@ -65,6 +79,12 @@ def read_labels(path: Path) -> list[Example]:
         except (KeyError, ValueError) as error:
             raise ListenerError(f"{path}, row {number}: {error} is missing or is no label of ours") from error
     return examples
+
+
+def _texts(path: Path) -> dict[str, str]:
+    if not path.exists():
+        raise ListenerError(f"{path} is not there; the labels need its texts")
+    return {row["id"]: row["text"][:READ] + ("…" if len(row["text"]) > READ else "") for row in rows(path)}
 
 
 def read_sentiment(path: Path, split: str = "train") -> list[Example]:

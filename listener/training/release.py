@@ -19,10 +19,17 @@ HELD_OUT = 0.06  # for calibration; about 650 of 11,000 posts, enough for three 
 
 
 def release(
-    labels: Sequence[Path], sentiment: Sequence[Path], base: Path | None, out: Path, *, name: str, version: str,
+    labels: Sequence[Path],
+    corpora: Path | None,
+    sentiment: Sequence[Path],
+    base: Path | None,
+    out: Path,
+    *,
+    name: str,
+    version: str,
     recipe: Recipe,
-) -> None:  # fmt: skip
-    """Trains on `labels` and `sentiment` files and writes the model to `out`.
+) -> None:
+    """Trains on `labels` (texts they lack are in `corpora`) and `sentiment` files, and writes the model to `out`.
 
     Raises ListenerError for files that cannot be used.
     """
@@ -31,7 +38,7 @@ def release(
     # The base's file carries the limits of its own training; ours are in the code that training and engine share.
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    labelled = [example for path in labels for example in read_labels(path)]
+    labelled = [example for path in labels for example in read_labels(path, corpora)]
     kept, held = hold_out(labelled, HELD_OUT)
     if not kept or not held:
         raise ListenerError(f"{len(labelled)} labelled posts are too few to train and to calibrate; give some hundreds")
