@@ -81,7 +81,7 @@ def load(path: Path | None) -> Config:
     else:
         problems += _disagreements(config)
     if problems:
-        raise ConfigError(_listed(str(path), problems))
+        raise ConfigError(_listed(path, problems))
     named = os.environ.get("LISTENER_DB")
     return config.model_copy(update={"database": _database(named)}) if named else config
 
@@ -98,7 +98,7 @@ def options(source: SourceSettings, model: type[Model], path: Path | None) -> Mo
     except ValidationError as error:
         common = [key for key in SourceSettings.model_fields if key != "options"]
         problems = _explain(error, lambda loc: " ".join([place, *map(str, loc)]), lambda _: model, common)
-        raise ConfigError(_listed(str(path), problems)) from error
+        raise ConfigError(_listed(path, problems)) from error
 
 
 def warnings(config: Config) -> list[str]:
@@ -167,10 +167,11 @@ def _database(named: str) -> Path:
     return path / "listener.db" if path.is_dir() or named.endswith(("/", os.sep)) else path
 
 
-def _listed(file: str, problems: Sequence[str]) -> str:
+def _listed(file: Path | None, problems: Sequence[str]) -> str:
+    place = f"{file}: " if file else ""
     if len(problems) == 1:
-        return f"{file}: {problems[0]}"
-    return "\n".join([f"{file}: {len(problems)} things to mend", *(textwrap.indent(each, "  ") for each in problems)])
+        return f"{place}{problems[0]}"
+    return "\n".join([f"{place}{len(problems)} things to mend", *(textwrap.indent(each, "  ") for each in problems)])
 
 
 def _unknown_at_top(table: Mapping[str, Any]) -> Iterator[str]:

@@ -8,7 +8,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,13 +22,15 @@ from listener import config as configuration
 from listener import engine, log, pipeline, schedule, sources
 from listener.config import Config
 from listener.engine import Classifier
-from listener.errors import ConfigError, ListenerError
-from listener.http import open_get
+from listener.errors import ConfigError, ListenerError, StoreError
+from listener.http import Get, open_get
 from listener.store import Store
 
 TICK_S = {"collect": 2, "classify": 2, "digest": 20}
 FETCHES_AT_ONCE = 8
 GRACE_S = 8.0  # systemd and people expect a SIGTERM to be answered within ten seconds
+RELOAD_WAIT_S = 60.0  # how long a reload waits for fetches under way
+REST_S = 60.0  # between fetches while the database takes nothing: servers must not be asked in vain every two seconds
 
 
 def now_utc() -> datetime:
@@ -40,30 +43,39 @@ class Daemon:
     def __init__(self, path: Path | None, config: Config) -> None:
         self._path = path
         self._config = config
-        self._classifier: Classifier | None = None
+        self._loaded: tuple[Config, Classifier] | None = None  # the model, and the configuration that names it
+        self._get: Get
+        self._doors = ExitStack()
         self._stopping = threading.Event()
         self._reload = threading.Event()
-        self._fetching: dict[str, Future[None]] = {}
+        self._reload_by = 0.0
+        self._handing_out = threading.Lock()  # held while fetches begin, and while the configuration changes
+        self._fetching: set[str] = set()
+        self._rest_until = 0.0
         self._pool = ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch")
 
     def run(self) -> None:
         """Blocks until told to stop. Raises ListenerError when another daemon serves the same database."""
         lock = FileLock(f"{self._config.database}.lock")
-        self._config.database.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            self._config.database.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=1)  # `listener doctor` holds it for a moment
         except Timeout as error:
             raise ListenerError(
                 f"another listener is already running on {self._config.database} (it holds {lock.lock_file}). "
                 "Stop it first, or give this one a database of its own."
             ) from error
-        with lock:
+        except OSError as error:
+            raise ListenerError(
+                f"{lock.lock_file} cannot be written: {error.strerror or error}; check the rights of file and folder"
+            ) from error
+        with lock, self._doors:
             signal.signal(signal.SIGTERM, self._on_stop)
             signal.signal(signal.SIGINT, self._on_stop)
             signal.signal(signal.SIGHUP, self._on_reload)
             self._apply(self._config)
-            with open_get(self._config.http) as self._get:
-                self._serve()
+            self._get = self._doors.enter_context(open_get(self._config.http))
+            self._serve()
 
     def _serve(self) -> None:
         scheduler = BackgroundScheduler(
@@ -82,8 +94,7 @@ class Daemon:
         log.event("started", pid=os.getpid(), database=str(self._config.database), sources=len(self._config.sources))
         while not self._stopping.wait(0.5):
             if self._reload.is_set():
-                self._reload.clear()
-                self._reread()
+                self._reread_between_fetches()
         self._leave(scheduler)
 
     def _leave(self, scheduler: BackgroundScheduler) -> None:
@@ -109,40 +120,66 @@ class Daemon:
     # --- ticks -------------------------------------------------------------------------------------------------------
 
     def _safely(self, name: str, tick: Callable[[], None]) -> Callable[[], None]:
+        said = ""
+
         def run() -> None:
+            nonlocal said
+            trouble = ""
             try:
                 if not self._stopping.is_set():
                     tick()
             except ListenerError as error:
-                log.event(f"{name}_failed", logging.ERROR, error=str(error))
-            except Exception:  # noqa: BLE001  # the tick comes again; what it works from is in the database
-                log.event(f"{name}_crashed", logging.ERROR, exc_info=True)
+                trouble = str(error)
+                if trouble != said:  # a tick comes every two seconds: the same trouble is told once
+                    log.event(f"{name}_failed", logging.ERROR, error=trouble)
+            except Exception as error:  # noqa: BLE001  # the tick comes again; what it works from is in the database
+                trouble = f"{type(error).__name__}: {error}"
+                if trouble != said:
+                    log.event(f"{name}_crashed", logging.ERROR, exc_info=True)
+            said = trouble
 
         return run
 
     def _collect(self) -> None:
         """Hands every source that is due to the pool, unless its last fetch is still going on."""
-        with self._store() as store:
-            due = [source.name for source in store.due(now_utc())]
-        for name in due:
-            if name not in self._fetching:
-                self._fetching[name] = self._pool.submit(self._safely("collect", partial(self._fetch, name)))
+        with self._handing_out:
+            if self._reload.is_set() or time.monotonic() < self._rest_until:
+                return
+            busy = set(self._fetching)  # before the question: a fetch that ends in between is not begun again
+            with self._store() as store:
+                due = [source.name for source in store.due(now_utc())]
+            for name in due:
+                if name not in busy:
+                    self._fetching.add(name)
+                    self._pool.submit(self._safely("collect", partial(self._fetch, name)))
 
     def _fetch(self, name: str) -> None:
+        def interrupted() -> bool:
+            return self._stopping.is_set() or self._reload.is_set()
+
         try:
-            with self._store() as store:
-                pipeline.collect(store, self._config, name, self._get, now_utc, self._stopping.is_set)
+            if not interrupted():
+                with self._store() as store:
+                    pipeline.collect(store, self._config, name, self._get, now_utc, interrupted)
+        except StoreError:
+            self._rest_until = time.monotonic() + REST_S
+            raise
         finally:
-            self._fetching.pop(name, None)
+            self._fetching.discard(name)
 
     def _classify(self) -> None:
+        config = self._config
+
+        def interrupted() -> bool:
+            return self._stopping.is_set() or self._config is not config
+
         with self._store() as store:
-            if self._classifier is None:
-                if not store.count_pending(engine.name(self._config.model)):
+            if self._loaded is None or self._loaded[0] is not config:  # its folder or threshold may have changed
+                if not store.count_pending(engine.name(config.model)):
                     return  # a daemon without work holds no model
-                self._classifier = engine.load(self._config.model)
-                log.event("model_loaded", model=self._classifier.model)
-            done = sum(pipeline.classify_pending(store, self._classifier, now_utc, self._stopping.is_set))
+                self._loaded = (config, engine.load(config.model))
+                log.event("model_loaded", model=self._loaded[1].model)
+            done = sum(pipeline.classify_pending(store, self._loaded[1], now_utc, interrupted))
         if done:
             log.event("classified", posts=done)
 
@@ -178,8 +215,16 @@ class Daemon:
         log.event("configured", sources=len(settings), brands=len(config.brands), relinked=changed)
         self._config = config
 
+    def _reread_between_fetches(self) -> None:
+        """Lets fetches end first (they stop at their next page): what they bring is linked to the brands they know."""
+        with self._handing_out:
+            if not self._fetching or time.monotonic() > self._reload_by:
+                self._reload.clear()
+                self._reread()
+
     def _reread(self) -> None:
         """A configuration that cannot be used is refused and the old one goes on."""
+        before = self._config
         try:
             config = configuration.load(self._path)
             if config.database != self._config.database:
@@ -188,12 +233,15 @@ class Daemon:
         except ListenerError as error:
             log.event("reload_refused", logging.ERROR, error=str(error))
             return
-        log.set_up(config.log.level, config.log.format)
-        self._classifier = None  # its folder or threshold may have changed; loading takes half a second
+        if config.log != before.log:  # else -v on the command line holds
+            log.set_up(config.log.level, config.log.format)
+        if config.http != before.http:
+            self._get = self._doors.enter_context(open_get(config.http))
         log.event("reloaded")
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping.set()
 
     def _on_reload(self, number: int, frame: FrameType | None) -> None:
+        self._reload_by = time.monotonic() + RELOAD_WAIT_S
         self._reload.set()

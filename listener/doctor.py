@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
@@ -19,6 +20,7 @@ from listener.text import model_input
 
 LEAST_FREE = 500 * 1024**2  # bytes; a busy day of posts is some tens of megabytes
 BACKLOG_OLD = timedelta(hours=6)
+DIGEST_OLD = timedelta(days=14)  # whether an older digest came is no longer worth asking
 
 State = Literal["ok", "warning", "wrong"]
 
@@ -120,12 +122,11 @@ def _model(config: Config, now: datetime) -> Iterator[Finding]:
 def _daemon(config: Config, now: datetime) -> Iterator[Finding]:
     from filelock import FileLock, Timeout
 
-    lock = f"{config.database}.lock"
-    if not config.database.parent.exists():
-        return
+    lock = Path(f"{config.database}.lock")
     try:
-        with FileLock(lock, timeout=0):
-            pass
+        if lock.exists():  # opening would make it, perhaps as a user whose files the daemon may not write
+            with FileLock(lock, timeout=0):
+                pass
     except Timeout:
         yield Finding("daemon", "ok", "running")
     except OSError as error:
@@ -178,7 +179,8 @@ def _mail(config: Config, now: datetime) -> Iterator[Finding]:
         with closing(trends.open_reader(config.database, config.zone)) as reader:
             for recipient, period, state, detail in reader.execute(
                 "SELECT recipient, period, state, detail FROM digests "
-                "WHERE state IN ('failed', 'unknown') ORDER BY period"
+                "WHERE state IN ('failed', 'unknown') AND period >= ? ORDER BY period",
+                ((now - DIGEST_OLD).date().isoformat(),),
             ):
                 remedy = (
                     f"`listener digest --date {period} --send` tries again"

@@ -33,9 +33,12 @@ class _Json(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def set_up(level: str, style: str) -> None:
-    """Sends our events to stderr; `style` is "plain" or "json". May be called again after a reload."""
+def set_up(level: str, style: str, without: tuple[str, ...] = ()) -> None:
+    """Sends our events to stderr, all but those named in `without`; `style` is "plain" or "json". May be called again
+    after a reload.
+    """
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: record.getMessage() not in without)
     handler.setFormatter(_Json() if style == "json" else _Plain())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logger.setLevel(level)

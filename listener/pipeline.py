@@ -50,20 +50,24 @@ def collect(
     """Fetches one source and stores what it brings, page by page; returns the run that was recorded.
 
     Never raises for what a source does: that is the run's outcome. A programming error in a source is logged whole and
-    becomes the outcome "crashed", so that the other sources go on. `stop` is asked between pages; `on_page` hears how
-    many posts each page held. Raises StoreError when the database cannot be written.
+    becomes the outcome "crashed", so that the other sources go on. `stop` is asked between pages, and a source that was
+    stopped is due again at once; `on_page` hears how many posts each page held. Raises StoreError when the database
+    cannot be written.
     """
     entry = config.source(name)
-    match = brand_matcher(config)
+    match, brands = brand_matcher(config), _brands_key(config)
     started = clock()
     tally = _Tally()
     after: float | None = None
+    stopped = False
     try:
         for page in _pages(store, entry, config.path, get, started):
             page, links = link(page, entry, match)
             tally.add(page, store.save_page(name, page, links, clock()).new)
+            store.doubt_links(brands)
             on_page(len(page.posts))
-            if stop():
+            stopped = stop()
+            if stopped:
                 break
     except StoreError:
         raise  # it is not the source that failed, and its bookmark has not moved
@@ -81,7 +85,8 @@ def collect(
     run = tally.run(name, started, max(0.0, (finished - started).total_seconds()))
     state = store.source_state(name)
     failures = (state.failures if state else 0) + 1 if run.error else 0
-    store.finish_run(run, schedule.next_due(finished, entry.every_s, failures, after, random.random()))  # noqa: S311
+    due = schedule.next_due(finished, entry.every_s, failures, after, random.random())  # noqa: S311
+    store.finish_run(run, finished if stopped else due)
     log.event(
         "collected",
         logging.WARNING if run.error else logging.INFO,
@@ -111,8 +116,13 @@ def open_store(config: Config) -> Store:
 
 def relink(store: Store, config: Config) -> int:
     """Links stored posts anew when the brands of the configuration changed; returns how many posts changed."""
-    key = fingerprint(*(brand.model_dump_json() for brand in config.brands))
-    return store.relink(brand_matcher(config), key)
+    if config.path is None and not config.brands:
+        return 0  # a command without a configuration knows no brands, and takes none away
+    return store.relink(brand_matcher(config), _brands_key(config))
+
+
+def _brands_key(config: Config) -> str:
+    return fingerprint(*(brand.model_dump_json() for brand in config.brands))
 
 
 def brand_matcher(config: Config) -> Match:
@@ -192,10 +202,7 @@ class _Tally:
 def classify_pending(
     store: Store, classifier: Classifier, clock: Clock, stop: Callable[[], bool] = bool, at_most: int | None = None
 ) -> Iterator[int]:
-    """Drains the queue, newest posts first; yields the number of verdicts stored after every transaction.
-
-    Posts that the classifier cannot take in one batch are tried one by one, so that one post never blocks the queue.
-    """
+    """Drains the queue, newest posts first; yields the number of verdicts stored after every transaction."""
     done = 0
     while not stop() and (at_most is None or done < at_most):
         waiting = store.pending(classifier.model, CLASSIFY_AT_ONCE)
@@ -263,10 +270,10 @@ def send_digest(
 
 def _deliver(message: EmailMessage, config: Config, day: date, recipient: str) -> tuple[DigestState, str]:
     """Hands a digest to the mail server, or keeps it as files where none is configured: its state, and why."""
-    if not config.mail.host:
-        folder = config.database.parent / "digests" / re.sub(r"[^\w.@+-]", "_", recipient)
-        return "sent", str(mail.write_files(message, folder, day)[1])
     try:
+        if not config.mail.host:
+            folder = config.database.parent / "digests" / re.sub(r"[^\w.@+-]", "_", recipient)
+            return "sent", str(mail.write_files(message, folder, day)[1])
         mail.send(message, config.mail)
     except MailError as error:
         return ("failed" if error.certain else "unknown"), str(error)

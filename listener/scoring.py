@@ -32,7 +32,8 @@ def score_lines(lines: Iterable[bytes], out: IO[str], classifier: Classifier, co
                 ids.append(found[0])
                 texts.append(found[1])
         for post_id, scores in zip(ids, classifier.classify(texts), strict=True):
-            out.write(json.dumps(as_json(post_id, scores, classifier.model), ensure_ascii=False) + "\n")
+            # As ASCII: an id may hold half an emoji, which no other encoding takes.
+            out.write(json.dumps(as_json(post_id, scores, classifier.model)) + "\n")
     out.flush()
     return bad
 
@@ -60,7 +61,7 @@ def _read(line: bytes) -> tuple[Any, str] | None:
         return None
     try:
         row = json.loads(line.decode("utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON ({error})") from error
     if not isinstance(row, dict) or "id" not in row or not isinstance(row.get("text"), str):
         raise ValueError('not an object with "id" and a "text" that is a string')

@@ -266,6 +266,14 @@ class Store:
                 last = rows[-1][0]
                 changed += pages.relink(connection, rows, match)
 
+    def doubt_links(self, key: str) -> None:
+        """To be called after posts were saved that were linked to the brands of `key`: when the last `relink` was for
+        other brands, as after an edit that a running daemon has not read yet, the next one looks at every post again.
+        """
+        if self._meta("brands") not in (None, "", key):
+            with self.writing():
+                self._set_meta("brands", "")
+
     # --- verdicts ---
 
     def pending(self, model: str, limit: int) -> list[Pending]:

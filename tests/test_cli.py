@@ -141,7 +141,9 @@ def test_init_writes_a_working_example_and_overwrites_nothing(at):
 
 
 def test_doctor_names_what_is_wrong_and_the_remedy(at):
-    (at / "listener.toml").write_text(CONFIG + '[[source]]\nname = "x"\nkind = "feeds"\nurll = "https://example.com/"\n')
+    (at / "listener.toml").write_text(
+        CONFIG + '[[source]]\nname = "x"\nkind = "feeds"\nurll = "https://example.com/"\n'
+    )
     result = listener("doctor", code=1)
     assert "wrong" in result.stdout and "urll" in result.stdout and "'url'" in result.stdout
     findings = json.loads(listener("doctor", "--json", code=1).stdout)
@@ -205,9 +207,11 @@ def test_sources_kinds_tells_every_kind(at):
 
 def test_sources_test_shows_what_would_be_stored_and_stores_nothing(at):
     (at / "listener.toml").write_text(CONFIG + '[[source]]\nname = "box"\nkind = "files"\npaths = ["posts.jsonl"]\n')
+    with (at / "posts.jsonl").open("a") as file:
+        file.write("not json\n")
     found = json.loads(listener("sources", "test", "box", "--json").stdout)
     assert found["seen"] == 4 and found["posts"][0]["brands"].keys() == {"Harbour", "Lumen"}
-    assert not (at / "listener.db").exists()
+    assert found["skipped"] and sorted(path.name for path in at.iterdir()) == ["listener.toml", "posts.jsonl"]
 
 
 def test_the_demo_shows_the_whole_way_and_leaves_ones_own_database_alone(at):
@@ -235,3 +239,96 @@ def test_help_names_every_command_and_the_readme_and_docs_do_too(repo):
 def test_python_m_listener_answers(at):
     result = subprocess.run([sys.executable, "-m", "listener", "--version"], capture_output=True, text=True, check=True)
     assert re.fullmatch(r"listener, version \d+\.\d+\.\d+", result.stdout.strip())
+
+
+def test_an_import_that_is_set_up_wrongly_is_refused_before_it_begins(at):
+    result = listener("import", "posts.jsonl", "--source", "survey", "--preset", "bookingg", code=1)
+    assert "should be" in result.stderr and "Traceback" not in result.stderr and not (at / "listener.db").exists()
+    (at / "listener.toml").write_text(CONFIG + '[[source]]\nname = "hn"\nkind = "hackernews"\nqueries = ["Harbour"]\n')
+    assert "another kind" in listener("import", "posts.jsonl", "--source", "hn", code=1).stderr
+
+
+def test_a_day_that_is_not_over_is_not_sent(at):
+    mail = '[mail]\nhost = "127.0.0.1"\nport = 1\nsender = "l@example.org"\n[[recipient]]\nemail = "anna@example.org"\n'
+    (at / "listener.toml").write_text(CONFIG + mail)
+    listener("import", "posts.jsonl", "--source", "survey")
+    assert "not over" in listener("digest", "--date", "today", "--send", code=2).stderr
+
+
+def test_today_is_that_of_the_configured_time_zone(at):
+    days = set()
+    for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):  # 26 hours apart: never the same day
+        (at / "listener.toml").write_text(CONFIG.replace("Europe/Berlin", zone))
+        listener("import", "posts.jsonl", "--source", "survey")
+        days |= {Path(file).stem for file in listener("digest", "--date", "today", "--out", "o").stdout.split()}
+    assert len(days) == 2
+    assert "is not a day" in listener("posts", "--since", "999999999d", code=2).stderr
+
+
+def test_the_doctor_leaves_no_lock_file_behind(at):
+    listener("doctor")
+    assert not (at / "listener.db.lock").exists()
+
+
+def test_a_daemon_that_may_not_write_says_so(at):
+    result = listener("run", "--db", "posts.jsonl/listener.db", code=1)
+    assert "cannot be written" in result.stderr
+
+
+def test_help_shows_whole_sentences(at):
+    for group in ([], ["brands"], ["sources"]):
+        assert "..." not in listener(*group, "--help").output.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_trends_fit_the_screen(at, monkeypatch, width):
+    from listener.cli import reading, shared
+
+    monkeypatch.setattr(shared, "width", lambda: width)
+    monkeypatch.setattr(reading, "width", lambda: width)
+    listener("import", "posts.jsonl", "--source", "survey")
+    listener("classify")
+    result = listener("trends")
+    assert max(map(len, result.output.splitlines())) <= width
+    assert ("research" in result.stdout) == (width == 120), "a narrow screen leaves the counts of the phases out"
+    assert "(none)" in result.stdout and "95 % interval" in result.stderr and "(none):" in result.stderr
+    assert result.stdout.count("2026-11-2") == 4, "no day is broken into two lines"
+
+
+def test_an_import_names_the_option_that_is_wrong_and_the_file_of_rejects(at):
+    def refused(*options):
+        return listener("import", "posts.jsonl", "--source", "survey", *options, code=1).stderr
+
+    assert (
+        refused("--brand", "Harbor")
+        == "listener: --brand: there is no [[brand]] called 'Harbor'; did you mean 'Harbour'?\n"
+    )
+    assert refused("--preset", "hilton").startswith("listener: --preset: should be")
+    assert refused("--column", "txt=a").startswith("listener: --column: there is no field 'txt'; did you mean 'text'?")
+    (at / "reviews.csv").write_text("Date;Text\n2026-11-20;Lovely\n2026-11-21;\n")
+    broken = listener("import", "reviews.csv", "--source", "csv", "--column", "text=Nope", code=1)
+    assert "no column 'Nope'" in broken.stdout and broken.stderr == "", "the table says it, the log need not"
+    assert "reviews.csv.rejected.jsonl" in listener("import", "reviews.csv", "--source", "csv").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trends", "--json", "--csv"], "exclude each other"),
+        (["digest", "--out", "a", "--send"], "give one of them"),
+        (["digest", "--date", "2999-01-01"], "has not come yet"),
+        (["brands", "test", "a", "--limit", "-1"], "--limit"),
+    ],
+)
+def test_what_contradicts_itself_is_not_understood(at, arguments, said):
+    assert said in listener(*arguments, code=2).stderr
+
+
+def test_a_folder_that_cannot_be_made_is_said_without_a_traceback(at):
+    assert "posts.jsonl" in listener("demo", "--out", "posts.jsonl/demo", code=1).stderr
+
+
+def test_a_part_that_is_negated_says_that_it_takes_posts_away(at):
+    listener("import", "posts.jsonl", "--source", "survey")
+    told = listener("brands", "test", "harbour NOT lumen").stdout
+    assert re.search(r"NOT lumen \(takes these away\) +1", told) and re.search(r"harbour +3", told)

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,6 +20,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MessageHandler
 
+from listener.config import Config, PrivacySettings, SourceSettings
+from listener.daemon import Daemon
+from listener.errors import ModelError, StoreError
 from loopback import Answer, serve
 
 FEED = """<rss version="2.0"><channel><title>t</title>
@@ -224,3 +228,83 @@ def test_a_digest_that_is_due_is_mailed_once_across_restarts(tmp_path, inbox):
             _stop(process)
     assert len(handler.mails) == 1
     assert handler.mails[0]["To"] == "anna@example.org"
+
+
+def test_sighup_takes_up_other_ways_to_ask_servers(tmp_path):
+    with serve({"/feed": _feed}) as server:
+        config = _write(tmp_path, f'name = "blog"\nkind = "feeds"\nevery = "10s"\nurl = "{server.url("/feed")}"')
+        text = config.read_text()
+        config.write_text(text.replace("127.0.0.1", "192.0.2.1", 1))
+        with _daemon(config) as process:
+            _until(lambda: "allow_private" in _log(config), config)
+            config.write_text(text)
+            process.send_signal(signal.SIGHUP)
+            _until(lambda: "reloaded" in _log(config), config)
+            with closing(sqlite3.connect(tmp_path / "listener.db")) as database:
+                database.execute("UPDATE sources SET next_due_at = '2000-01-01T00:00:00Z'")
+                database.commit()
+            _until(lambda: len(_ask(config, "SELECT 1 FROM posts")) == 2, config)
+            _stop(process)
+
+
+@pytest.fixture
+def idle(tmp_path) -> Iterator[Daemon]:
+    """A daemon whose ticks the test calls, with one source that is due."""
+    made = Config(
+        timezone="UTC",
+        database=tmp_path / "l.db",
+        privacy=PrivacySettings(authors="drop"),
+        sources=[SourceSettings(name="s", kind="files", options={"paths": [str(tmp_path)]})],
+    )
+    daemon = Daemon(None, made)
+    daemon._get = None
+    daemon._apply(made)
+    yield daemon
+    daemon._pool.shutdown()
+
+
+def test_while_the_database_takes_nothing_servers_are_left_alone(idle, monkeypatch):
+    asked = []
+
+    def full(*_: object) -> None:
+        asked.append(1)
+        raise StoreError("disk full")
+
+    monkeypatch.setattr("listener.pipeline.collect", full)
+    for _ in range(3):
+        idle._collect()
+        while idle._fetching:
+            time.sleep(0.01)
+    assert len(asked) == 1, "a source that could not be stored is still due, and was asked again at once"
+
+
+def test_a_reload_waits_for_the_fetch_under_way_and_none_begins_meanwhile(idle, monkeypatch):
+    events, go_on = [], threading.Event()
+
+    def slow(store, config, name, get, clock, stop) -> None:
+        events.append("begun")
+        go_on.wait(10)
+        events.append(f"stopped: {stop()}")
+
+    monkeypatch.setattr("listener.pipeline.collect", slow)
+    monkeypatch.setattr(idle, "_reread", lambda: events.append("reread"))
+    idle._collect()
+    idle._on_reload(0, None)
+    idle._reread_between_fetches()
+    idle._collect()
+    go_on.set()
+    while idle._fetching:
+        time.sleep(0.01)
+    idle._reread_between_fetches()
+    assert events == ["begun", "stopped: True", "reread"]
+
+
+def test_the_same_trouble_is_told_once(idle, caplog):
+    def broken() -> None:
+        raise ModelError("no model here")
+
+    with caplog.at_level("ERROR", "listener"):
+        tick = idle._safely("classify", broken)
+        tick()
+        tick()
+    assert [record.message for record in caplog.records] == ["classify_failed"]

@@ -182,3 +182,22 @@ def test_order_is_kept_over_many_chunks(classifier, monkeypatch):
     out = io.StringIO()
     assert score_lines(lines, out, classifier, pytest.fail) == 0
     assert [json.loads(line)["id"] for line in out.getvalue().splitlines()] == list(range(40))
+
+
+def test_a_folder_that_holds_no_model_of_ours_is_named(tmp_path):
+    folder = _copy_of_the_model(tmp_path)
+    whole = json.loads((folder / "config.json").read_text())
+    without_name = {key: value for key, value in whole.items() if key != "name"}
+    for config, said in (({}, "moments are not given"), ([], "not that of a model"), (without_name, "lacks name"),
+                         (whole | {"calibration": {"warmth": 1}}, "calibration")):  # fmt: skip
+        (folder / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ModelError, match=said):
+            engine.load(ModelSettings(folder=folder))
+
+
+def test_half_an_emoji_and_endless_nesting_stop_no_scoring(classifier):
+    lines = [b'{"id": "\\ud83d", "text": "nice \\ud83d"}\n', b"[" * 100_000 + b"\n", b'{"id": 2, "text": "fine"}\n']
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    assert score_lines(lines, out, classifier, lambda _: None) == 1
+    out.seek(0)
+    assert [json.loads(line)["id"] for line in out] == ["\ud83d", 2]

@@ -236,3 +236,34 @@ def test_without_a_mail_server_digests_are_kept_as_files(reader):
         ".html",
         ".txt",
     }
+
+
+def test_a_folder_that_takes_no_digest_is_a_failure_that_is_tried_again(reader):
+    made = reader.model_copy(update={"mail": MailSettings()})
+    blocked = made.database.parent / "digests"
+    blocked.write_text("in the way")
+    assert send(made) == "failed"
+    blocked.unlink()
+    assert send(made, NOW + timedelta(minutes=2)) == "sent"
+
+
+def test_a_source_that_was_stopped_is_due_again_at_once(tmp_path, fake):
+    made = config(tmp_path)
+    fake.script = [Page((post("1", "Harbour"),), {"at": 1}), Page((post("2", "Harbour"),), {"at": 2})]
+    with pipeline.open_store(made) as store:
+        pipeline.collect(store, made, "s", None, lambda: NOW, lambda: True)
+        assert stored(store, "SELECT native_id FROM posts") == [("1",)]
+        assert stored(store, "SELECT next_due_at FROM sources") == [("2026-11-22T12:00:00Z",)]
+
+
+def test_posts_linked_by_an_older_configuration_are_linked_anew(tmp_path, fake):
+    """A command reads the edited brands while the daemon, which has not read them yet, goes on storing posts."""
+    old, new = config(tmp_path), config(tmp_path, brands=[BrandSettings(name="Harbour"), BrandSettings(name="Pine")])
+    with pipeline.open_store(old) as store:
+        pipeline.relink(store, new)
+        fake.script = [Page((post("1", "Harbour or Pine"),))]
+        collect(old, store)
+        assert pipeline.relink(store, new) == 1
+        assert stored(store, "SELECT brand FROM mentions ORDER BY 1") == [("Harbour",), ("Pine",)]
+        assert pipeline.relink(store, Config(timezone="UTC", database=old.database)) == 0, "no configuration, no brands"
+        assert len(stored(store, "SELECT 1 FROM mentions")) == 2

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+from listener.cli import main
 from listener.engine.labels import MOMENTS
 from listener.engine.onnx import OnnxClassifier
 from listener.errors import ListenerError
 from listener.resources import model_folder
-
-pytest.importorskip("torch", reason="training needs the extra `train`")
-
-from listener.cli import main
 from listener.training import dataset, evaluate
 from listener.training.calibrate import expected_calibration_error
 
@@ -53,11 +52,14 @@ def _write(path: Path, rows: list[dict[str, object]]) -> Path:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
     """A two-layer encoder with random weights and the released model's tokenizer."""
+    torch.set_num_threads(1)  # on so little work a second thread only waits for the first
     from transformers import BertConfig, BertModel
 
+    torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("base")
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    BertModel(BertConfig(vocab_size=30522, **sizes), add_pooling_layer=False).save_pretrained(folder)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = BertConfig(vocab_size=30522, initializer_range=0.1, hidden_dropout_prob=0, **sizes)
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     shutil.copy(model_folder() / "tokenizer.json", folder)
     return folder
 
@@ -65,9 +67,9 @@ def base(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def trained(base, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    labels = _write(folder / "train.jsonl", _posts(900, 1))
+    labels = _write(folder / "train.jsonl", _posts(400, 1))
     arguments = ["train", "--labels", str(labels), "--base", str(base), "--out", str(folder / "model"),
-                 "--version", "t1", "--name", "tiny", "--passes", "4"]  # fmt: skip
+                 "--version", "t1", "--name", "tiny", "--passes", "20"]  # fmt: skip
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return folder / "model"
@@ -81,6 +83,25 @@ def test_a_trained_model_is_loaded_by_the_engine_and_has_learnt(trained, tmp_pat
     assert report.sentiment.accuracy > 0.95
     assert report.touchpoint_micro_f1 > 0.95
     assert not (trained / "checkpoint.pt").exists()
+
+
+def test_a_trained_model_tells_what_it_was_made_of(trained):
+    card = json.loads((trained / "card.json").read_text())
+    assert card["recipe"]["passes"] == 20 and card["recipe"]["seed"] == 1
+    assert list(card["files"]) == ["train.jsonl"] and set(card["packages"]) >= {"torch", "transformers"}
+
+
+def test_labels_without_texts_find_them_in_the_corpora(tmp_path):
+    with gzip.open(tmp_path / "reviews.jsonl.gz", "wt") as file:
+        file.write(json.dumps({"id": "a1", "text": "w" * 700}) + "\n")
+    label = {"id": "a1", "set": "reviews", "moment": "tmot", "sentiment": "neutral", "touchpoints": []}
+    labels = _write(tmp_path / "labels.jsonl", [label])
+    (example,) = dataset.read_labels(labels, tmp_path)
+    assert example.text == "w" * 600 + "…"
+    with pytest.raises(ListenerError, match="--corpora"):
+        dataset.read_labels(labels)
+    with pytest.raises(ListenerError, match="no post zz"):
+        dataset.read_labels(_write(tmp_path / "more.jsonl", [label | {"id": "zz"}]), tmp_path)
 
 
 def test_evaluate_prints_the_figures_and_the_baselines(trained, tmp_path):

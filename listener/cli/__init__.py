@@ -21,6 +21,10 @@ class _Errors(click.Group):
             click.echo(f"listener: {error}", err=True)
         except BrokenPipeError:  # the reader of a pipe has seen enough, as `| head` does
             sys.stderr.close()
+        except OSError as error:
+            if not error.filename:  # not about a file of the person's: a mistake of ours
+                raise
+            click.echo(f"listener: {error.filename}: {error.strerror}", err=True)
         except KeyboardInterrupt:
             click.echo("\nlistener: stopped; what was finished is stored", err=True)
             ctx.exit(130)

@@ -11,11 +11,11 @@ import click
 from listener.cli.shared import as_json, common, progress, say, table
 
 if TYPE_CHECKING:
-    from listener.config import Config
+    from listener.config import Config, SourceSettings
     from listener.records import Run
 
 
-@click.command()
+@click.command(short_help="The daemon: collects, classifies and mails on schedule.")
 @common
 def run(config: Config) -> None:
     """The daemon, in the foreground: collects on schedule, classifies, sends digests.
@@ -29,7 +29,7 @@ def run(config: Config) -> None:
     Daemon(config.path, config).run()
 
 
-@click.command()
+@click.command(short_help="Fetches every source once, now.")
 @click.argument("names", nargs=-1, metavar="[SOURCE]...")
 @click.option("--json", "json_", is_flag=True, help="The runs as JSON.")
 @common
@@ -70,10 +70,10 @@ def _show_runs(runs: list[Run], json_: bool) -> None:
 
 
 def _reasons(skipped: Any) -> str:
-    return ", ".join(f"{number} {reason}" for reason, number in skipped.items())
+    return "; ".join(f"{number} × {reason}" for reason, number in skipped.items())
 
 
-@click.command("import")
+@click.command("import", short_help="Reads files of posts: CSV, TSV, JSON, JSON Lines.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--source",
@@ -113,8 +113,13 @@ def import_(
     from listener import pipeline
     from listener.config import SourceSettings
     from listener.daemon import now_utc
+    from listener.errors import ConfigError
     from listener.http import open_get
+    from listener.wording import count
 
+    if any(each.name == name and each.kind != "files" for each in config.sources):
+        # Its bookmark would be overwritten by one that its kind cannot read.
+        raise ConfigError(f"{name!r} is a [[source]] of another kind; choose another --source for what you import")
     mapping = {}
     for pair in columns:
         field, equals, header = pair.partition("=")
@@ -127,6 +132,7 @@ def import_(
     options |= {"dayfirst": True} if dayfirst else {}
     options |= {"timezone": timezone or str(config.zone)}
     entry = SourceSettings(name=name, kind="files", brand=brand, keep="all", options=options)
+    _check_import(config, entry)
     config = config.with_source(entry)
     with (
         pipeline.open_store(config) as store,
@@ -136,13 +142,35 @@ def import_(
         pipeline.relink(store, config)
         done = pipeline.collect(store, config, name, get, now_utc, on_page=advance)
     _show_runs([done], json_)
-    if not json_:
-        say("Next: `listener classify` judges them, `listener trends` counts them.")
     if done.error:
         raise click.exceptions.Exit(1)
+    if not json_:
+        aside = [f"{file}.rejected.jsonl" for file in files if Path(f"{file}.rejected.jsonl").exists()]
+        if done.skipped and aside:
+            say(f"The rows that could not be read, with their line and the reason: {', '.join(aside)}")
+        say(f"{count(done.new, 'new post')}. Next: `listener classify` judges, `listener trends` counts.")
 
 
-@click.group(invoke_without_command=True)
+def _check_import(config: Config, entry: SourceSettings) -> None:
+    """Raises ConfigError naming the option that cannot be used; a mistyped brand would be stored as a new one."""
+    from listener import sources as registry
+    from listener.errors import ConfigError
+    from listener.settings import nearest
+
+    names = [brand.name for brand in config.brands]
+    if entry.brand and names and entry.brand not in names:
+        raise ConfigError(
+            f"--brand: there is no [[brand]] called {entry.brand!r}"
+            + (nearest(entry.brand, names) or f"; there are: {', '.join(names)}")
+        )
+    try:
+        registry.settings(entry, config.path)
+    except ConfigError as error:  # it names a table of the configuration, where this came from the command line
+        said = str(error).rpartition(f'[[source]] "{entry.name}" ')[2]
+        raise ConfigError(f"--{said.replace('columns', 'column', 1)}") from error
+
+
+@click.group(invoke_without_command=True, short_help="How every source is doing; what kinds there are; a trial.")
 @click.option("--json", "json_", is_flag=True, help="Everything known of every source, as JSON.")
 @common
 def sources(config: Config, json_: bool) -> None:
@@ -169,7 +197,7 @@ def sources(config: Config, json_: bool) -> None:
             [
                 h.name,
                 h.kind,
-                h.state if h.enabled else "off",
+                h.state if h.enabled or h.kind == "import" else "off",
                 when(h.since),
                 h.posts,
                 h.posts_24h,
@@ -181,6 +209,8 @@ def sources(config: Config, json_: bool) -> None:
             for h in health
         ],
         right=["posts", "24 h"],
+        whole=["kind", "state"],
+        spare=["kind", "24 h", "last success", "last new"],
     )
     if not health:
         say("No source has run yet: `listener collect` fetches now, `listener run` on schedule.")
@@ -193,7 +223,7 @@ def _why(health: Any) -> str:
     )
 
 
-@sources.command()
+@sources.command(short_help="Every kind of source there is, with its terms.")
 @click.option("--json", "json_", is_flag=True, help="As JSON.")
 def kinds(json_: bool) -> None:
     """Every kind of source there is: what it brings, what it needs, its limits and terms."""
@@ -219,7 +249,7 @@ def kinds(json_: bool) -> None:
         click.echo()
 
 
-@sources.command("test")
+@sources.command("test", short_help="Fetches one page of a source; stores nothing.")
 @click.argument("name")
 @click.option("--json", "json_", is_flag=True, help="As JSON.")
 @common
@@ -233,6 +263,8 @@ def test_source(config: Config, name: str, json_: bool) -> None:
 
     entry = config.source(name)
     settings = registry.settings(entry, config.path)
+    if "side_files" in type(settings).model_fields:  # a trial writes nothing, not even the list of bad rows
+        settings = settings.model_copy(update={"side_files": False})
     with open_get(config.http) as get:
         page = next(iter(registry.load(entry.kind).fetch(settings, None, get, now_utc(), name)), None)
     if page is None:

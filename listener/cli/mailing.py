@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from listener.config import Config
 
 
-@click.command()
+@click.command(short_help="Shows, writes or mails the digest of one day.")
 @click.option("--date", "day", type=DAY, metavar="DAY", help="The local day it is about; else yesterday.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write it there as .eml, .html and .txt.")
 @click.option(
     "--send", is_flag=True, help="Mail it to the configured recipients, once each: who has it gets no second one."
 )
 @click.option(
-    "--to", multiple=True, metavar="ADDRESS", help="Mail a trial copy there instead; not entered in the ledger."
+    "--to", multiple=True, metavar="ADDRESS", help="Mail a trial copy there instead; it does not count as sent."
 )
 @common
 def digest(config: Config, day: date | None, out: Path | None, send: bool, to: tuple[str, ...]) -> None:
@@ -32,8 +32,13 @@ def digest(config: Config, day: date | None, out: Path | None, send: bool, to: t
     from listener.daemon import now_utc
     from listener.errors import ConfigError
 
+    if out and (send or to):
+        raise click.UsageError("--out writes the digest to files, --send and --to mail it: give one of them")
     now = now_utc()
-    day = day or now.astimezone(config.zone).date() - timedelta(days=1)
+    today = now.astimezone(config.zone).date()
+    day = day or today - timedelta(days=1)
+    if day > today:
+        raise click.BadParameter(f"{day} has not come yet", param_hint="--date")
     if send and not to:
         _send_to_all(config, day)
         return
@@ -58,6 +63,7 @@ def _send_to_all(config: Config, day: date) -> None:
     from listener import pipeline
     from listener.daemon import now_utc
     from listener.errors import ConfigError
+    from listener.schedule import local_day
 
     if not config.mail.host:
         raise ConfigError("[mail] host is not set, so nothing can be sent; --out DIR writes the digest to files")
@@ -65,6 +71,11 @@ def _send_to_all(config: Config, day: date) -> None:
         raise ConfigError(
             "no [[recipient]] is configured, so there is nobody to send to; --to ADDRESS sends a trial copy"
         )
+    for recipient in config.recipients:
+        if day >= local_day(now_utc(), config.zone_of(recipient)):  # entered in the ledger, it would be all they get
+            raise click.BadParameter(
+                f"{day} is not over for {recipient.email}; --to ADDRESS sends a trial copy", param_hint="--date"
+            )
     words = {
         "sent": "sent",
         "done": "had it already, not sent again",

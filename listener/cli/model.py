@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from listener.training.evaluate import HeadReport
 
 
-@click.command()
+@click.command(short_help="Judges the stored posts that wait for a verdict.")
 @click.option(
     "--file",
     "file",
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 def classify(config: Config, file: IO[bytes] | None) -> None:
     """Judges the stored posts that wait for a verdict, newest first; or scores a file (--file) and stores nothing."""
     from listener import engine
+    from listener.wording import count
 
     if file is not None:
         from listener.scoring import score_lines
 
         bad = score_lines(file, sys.stdout, engine.load(config.model), say)
         if bad:
-            say(f"{bad} lines could not be read and were left out")
+            say(f"{count(bad, 'line')} left out")
             raise click.exceptions.Exit(1)
         return
     from listener import pipeline
@@ -44,10 +45,10 @@ def classify(config: Config, file: IO[bytes] | None) -> None:
             with progress("classifying", waiting) as advance:
                 for number in pipeline.classify_pending(store, engine.load(config.model), now_utc):
                     advance(number)
-    say(f"{waiting} posts judged" if waiting else "Every stored post has its verdict.")
+    say(f"{count(waiting, 'post')} judged" if waiting else "Every stored post has its verdict.")
 
 
-@click.command()
+@click.command(short_help="Trains a model of your own on labelled posts.")
 @click.option(
     "--labels",
     multiple=True,
@@ -108,7 +109,7 @@ def train(
     say(f'{out}: done. `listener evaluate FILE --model {out}` measures it; [model] folder = "{out}" uses it.')
 
 
-@click.command()
+@click.command(short_help="Measures a model on labelled posts.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--model",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from listener.config import Config
 
 
-@click.command()
+@click.command(short_help="Writes a commented configuration to edit.")
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path), default="listener.toml")
 def init(path: Path) -> None:
     """Writes a commented configuration to PATH (listener.toml beside you). Asks nothing, overwrites nothing."""
@@ -31,12 +31,12 @@ def init(path: Path) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
     click.echo(path)
     say(
-        f"Written. Now: 1. put your brand and your sources into {path}   2. listener doctor   3. listener collect   "
-        "4. listener run"
+        f"Written. Now\n  1. put your brand and your sources into {path}\n  2. listener doctor    what is still wrong\n"
+        "  3. listener collect   one fetch now\n  4. listener run       everything, on schedule"
     )
 
 
-@click.command()
+@click.command(short_help="Sample posts the whole way, offline, with a digest to open.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -76,7 +76,7 @@ def demo(config: Config, out: Path) -> None:
     )
 
 
-@click.command()
+@click.command(short_help="Says what is wrong and what to do about it.")
 @click.option("--json", "json_", is_flag=True, help="The findings as JSON.")
 @common
 def doctor(config: Config, json_: bool) -> None:

@@ -10,21 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listener.cli.shared import DAY, as_json, common, say, table
-from listener.engine.labels import MOMENTS, SENTIMENTS, TOUCHPOINTS
+from listener.cli.shared import DAY, as_json, common, say, table, width
+from listener.engine.labels import MOMENT_NAMES, MOMENTS, SENTIMENTS, TOUCHPOINTS
 
 if TYPE_CHECKING:
     from listener.config import Config
     from listener.counts import TrendRow
 
 
+_MOMENTS = ", ".join(f"{moment} ({name.split(' (')[0]})" for moment, name in MOMENT_NAMES.items())
+_NAMELESS = "(none)"
+_LEGEND = (
+    "ZMOT, TMOT: share of the posts that look around before buying, or tell how it was, and its 95 % interval; posts "
+    "the model was unsure of are left out. CSAT: the satisfied among feedback. net: (positive - negative) / both."
+)
+
+
 def _filters(command: Any) -> Any:
     """The filters that posts and trends share."""
     for option in reversed(
         (
-            click.option("--brand", multiple=True, help="Posts that name this brand. May be repeated."),
+            click.option("--brand", multiple=True, help="Posts that name this brand."),
             click.option("--source", multiple=True, help="Posts of this source."),
-            click.option("--moment", multiple=True, type=click.Choice(MOMENTS), help="Posts at this moment."),
+            click.option(
+                "--moment", multiple=True, type=click.Choice(MOMENTS), help=f"Posts at this moment: {_MOMENTS}."
+            ),
             click.option("--sentiment", multiple=True, type=click.Choice(SENTIMENTS), help="Posts of this sentiment."),
             click.option(
                 "--touchpoint",
@@ -41,7 +51,7 @@ def _filters(command: Any) -> Any:
     return command
 
 
-@click.command()
+@click.command(short_help="Counts, shares and sentiment by period and brand.")
 @_filters
 @click.option(
     "--by", type=click.Choice(["day", "week", "month"]), default="day", show_default=True, help="Length of a period."
@@ -64,11 +74,18 @@ def trends(
 ) -> None:
     """Counts, shares and sentiment by period and brand.
 
-    A post that names two brands counts in both; "-" stands for posts that name none. Shares are of the posts the model
-    was sure of, with 95 % intervals. Net sentiment is (positive - negative) / (positive + negative).
+    A post that names two brands counts in both. Research, transaction (purchase and waiting), feedback and none are
+    counts of posts. ZMOT and TMOT are shares of the posts the model was sure of, CSAT is the share of the satisfied
+    among feedback, each with its 95 % interval; net sentiment is (positive - negative) / (positive + negative).
+
+    Filters may be repeated. A screen of less than 110 columns shows the shares without the counts. docs/reading.md
+    explains every figure.
     """
     from listener import trends as reading
+    from listener.wording import count
 
+    if json_ and csv_:
+        raise click.UsageError("--json and --csv exclude each other")
     with closing(reading.open_reader(config.database, config.zone)) as reader:
         rows = reading.trends(
             reader,
@@ -89,7 +106,7 @@ def trends(
     else:
         _draw(rows)
     if waiting:
-        say(f"{waiting} posts wait for a verdict and are not counted yet; `listener classify` judges them.")
+        say(f"Not counted yet: {count(waiting, 'post')} without a verdict; `listener classify` judges.")
 
 
 def show_trends(config: Config, by: Any) -> None:
@@ -107,57 +124,31 @@ def _draw(rows: list[TrendRow]) -> None:
             "`listener demo` shows how it looks."
         )
         return
-    table(
-        [
-            "period",
-            "brand",
-            "posts",
-            "research",
-            "transaction",
-            "feedback",
-            "none",
-            "unsure",
-            "ZMOT",
-            "TMOT",
-            "net sentiment",
-            "CSAT",
-        ],
-        [
-            [
-                r.period,
-                r.brand or "-",
-                r.posts,
-                r.research,
-                r.transaction,
-                r.feedback,
-                r.none,
-                r.abstained,
-                _share(r.zmot_share),
-                _share(r.tmot_share),
-                "-" if r.net_sentiment is None else f"{r.net_sentiment:+.2f}",
-                _share(r.csat),
-            ]
-            for r in rows
-        ],
-        right=[
-            "posts",
-            "research",
-            "transaction",
-            "feedback",
-            "none",
-            "unsure",
-            "ZMOT",
-            "TMOT",
-            "net sentiment",
-            "CSAT",
-        ],
-    )
+    figures: dict[str, list[Any]] = {
+        "period": [r.period for r in rows],
+        "brand": [r.brand or _NAMELESS for r in rows],
+        "posts": [r.posts for r in rows],
+        "research": [r.research for r in rows],
+        "trans-\naction": [r.transaction for r in rows],
+        "feedback": [r.feedback for r in rows],
+        "none": [r.none for r in rows],
+        "unsure": [r.abstained for r in rows],
+        "ZMOT": [_share(r.zmot_share) for r in rows],
+        "TMOT": [_share(r.tmot_share) for r in rows],
+        "net": ["-" if r.net_sentiment is None else f"{r.net_sentiment:+.2f}" for r in rows],
+        "CSAT": [_share(r.csat) for r in rows],
+    }
+    names = list(figures)
+    table(names, zip(*figures.values(), strict=True), right=names[2:], whole=["period"], spare=names[3:7])
+    nameless = f" {_NAMELESS}: posts that name none of the brands." if any(not r.brand for r in rows) else ""
+    say(click.wrap_text(_LEGEND + nameless, min(width(), 120)))
 
 
 def _share(interval: Any) -> str:
+    """A share and its interval in per cent: 21% 13-34."""
     if interval.value is None:
         return "-"
-    return f"{interval.value:.0%} ({interval.low:.0%}-{interval.high:.0%})"
+    return f"{interval.value:.0%} {interval.low * 100:.0f}-{interval.high * 100:.0f}"
 
 
 def _write_csv(rows: list[TrendRow]) -> None:
@@ -179,7 +170,7 @@ def _flatten(row: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-@click.command()
+@click.command(short_help="Searches the stored posts, newest first.")
 @click.argument("query", default="")
 @_filters
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="At most this many.")
@@ -206,7 +197,7 @@ def posts(
     single = {"brand": brand, "source": source, "moment": moment, "sentiment": sentiment, "touchpoint": touchpoint}
     for name, given in single.items():
         if len(given) > 1:
-            raise click.BadParameter("give it once here", param_hint=f"--{name}")
+            raise click.BadParameter("`posts` takes it once", param_hint=f"--{name}")
     chosen: dict[str, Any] = {name: given[0] if given else None for name, given in single.items()}
     with closing(reading.open_reader(config.database, config.zone)) as reader:
         found = search.posts(reader, query, since=since, until=until, limit=limit, **chosen)
@@ -230,21 +221,26 @@ def posts(
             ]
             for p in found
         ],
+        whole=["day"],
+        spare=["source", "touchpoints"],
     )
 
 
 @click.group()
 def brands() -> None:
-    """Brand queries: what they would find."""
+    """Tries brand queries on the stored posts."""
 
 
-@brands.command("test")
+@brands.command("test", short_help="Tries a brand query on the stored posts; changes nothing.")
 @click.argument("query")
-@click.option("--limit", default=10, show_default=True, help="Samples to show.")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(0), help="Samples to show.")
 @click.option("--json", "json_", is_flag=True, help="As JSON.")
 @common
 def test_query(config: Config, query: str, limit: int, json_: bool) -> None:
-    """Runs a brand QUERY over the stored posts: hits, samples, and what each part of it matched. Changes nothing."""
+    """Runs a brand QUERY over the stored posts: hits, samples, and what each part of it matched. Changes nothing.
+
+    A QUERY that begins with a minus stands after two of them: listener brands test -- '-lamp harbour'.
+    """
     from listener import query as language
     from listener import search
     from listener import trends as reading
@@ -281,7 +277,9 @@ def test_query(config: Config, query: str, limit: int, json_: bool) -> None:
         )
         return
     say(f"{found} of {read} stored posts match.")
-    table(["part", "posts"], list(by_part.items()), right=["posts"])
+    away = {part.text for part in parts if part.negated}  # such a part counts the posts that it takes away
+    rows = [[f"{text} (takes these away)" if text in away else text, number] for text, number in by_part.items()]
+    table(["part", "posts"], rows, right=["posts"])
     if hits:
         table(
             ["day", "source", "matched", "text"],
@@ -289,6 +287,7 @@ def test_query(config: Config, query: str, limit: int, json_: bool) -> None:
                 [f"{post.day:%d %b %y}", post.source, ", ".join(terms), cut(f"{post.title} {post.text}".strip(), 140)]
                 for post, terms in hits
             ],
+            whole=["day"],
         )
 
 

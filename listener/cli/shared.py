@@ -7,9 +7,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -20,19 +21,29 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _PLACES = (Path("listener.toml"), Path("/etc/listener/listener.toml"))
 
 
-class _Day(click.ParamType[date]):
+@dataclass(frozen=True, slots=True)
+class _DaysAgo:
+    """A day that only the configuration's time zone can tell."""
+
+    days: int
+
+    def day(self, config: Config) -> date:
+        return datetime.now(config.zone).date() - timedelta(days=self.days)
+
+
+class _Day(click.ParamType["date | _DaysAgo"]):
     """A local day: 2026-11-21, today, yesterday, or 7d for seven days ago."""
 
     name = "day"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        if isinstance(value, date):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date | _DaysAgo:
+        if isinstance(value, (date, _DaysAgo)):
             return value
         text = str(value).strip().lower()
         try:
-            if text.endswith("d") and text[:-1].isdigit():
-                return _today() - timedelta(days=int(text[:-1]))
-            return {"today": _today(), "yesterday": _today() - timedelta(days=1)}.get(text) or date.fromisoformat(text)
+            if text.endswith("d") and text[:-1].isdigit() and int(text[:-1]) < 366_000:
+                return _DaysAgo(int(text[:-1]))
+            return {"today": _DaysAgo(0), "yesterday": _DaysAgo(1)}.get(text) or date.fromisoformat(text)
         except (ValueError, OverflowError):
             self.fail(
                 f"{value!r} is not a day: write 2026-11-21, today, yesterday, or 7d for seven days ago", param, ctx
@@ -40,10 +51,6 @@ class _Day(click.ParamType[date]):
 
 
 DAY = _Day()
-
-
-def _today() -> date:
-    return datetime.now().astimezone().date()
 
 
 def common(command: Command) -> Command:
@@ -74,8 +81,10 @@ def common(command: Command) -> Command:
         from listener import log
 
         level = "DEBUG" if verbose else config.log.level if command.__name__ == "run" else "WARNING"
-        log.set_up(level, config.log.format)
-        return command(config, **options)
+        # What a fetch came to is in the table that such a command prints; the daemon has only its log to say it.
+        log.set_up(level, config.log.format, without=() if verbose or command.__name__ == "run" else ("collected",))
+        days = {name: given.day(config) for name, given in options.items() if isinstance(given, _DaysAgo)}
+        return command(config, **options | days)
 
     return wrapped  # type: ignore[return-value]
 
@@ -97,23 +106,46 @@ def as_json(data: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, (date, datetime)) else str(value)
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, (date, datetime)) else str(value)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """Prints a table; the columns named in `right` hold numbers."""
+_WIDE = 110  # columns of a screen that shows every column of a table
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    spare: Sequence[str] = (),
+) -> None:
+    """Prints a table. The columns named in `right` hold numbers, those in `whole` are never broken, those in `spare`
+    are left out on a narrow screen. A newline in a column's name breaks it there.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    shown = [number for number, column in enumerate(columns) if width() >= _WIDE or column not in spare]
+    for column in (columns[number] for number in shown):
+        justify: Literal["right", "left"] = "right" if column in right else "left"
+        drawn.add_column(column, justify=justify, overflow="fold", no_wrap=column in right or column in whole)
     for row in rows:
-        drawn.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    # Into a file or a pipe nothing is cut: the width is a matter of screens.
-    Console(width=None if sys.stdout.isatty() else 200).print(drawn)
+        drawn.add_row(*(Text("" if row[number] is None else str(row[number])) for number in shown))
+    console = Console(width=width())
+    console.print()
+    console.print(drawn)
+    console.print()
+
+
+def width() -> int:
+    """Columns of the screen. Into a file or a pipe it is wide: the width is a matter of screens."""
+    from rich.console import Console
+
+    return Console().width if sys.stdout.isatty() else 200
 
 
 def say(text: str) -> None:

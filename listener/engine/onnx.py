@@ -17,9 +17,9 @@ from listener.engine.calibration import WIDTH, Calibration, Floats, check_labels
 from listener.errors import ModelError
 from listener.records import Scores
 
-BATCH_TOKENS = (
-    1024  # padded tokens a batch: larger ones fall out of the cache, smaller ones waste calls (docs/performance.md)
-)
+BATCH_TOKENS = 1024  # padded tokens a batch: larger ones fall out of the cache, smaller ones waste calls
+_TOKENIZE_AT_ONCE = 64  # whole texts are tokenised before they are cut, at some 28 bytes of memory a letter
+_KEYS = ("name", "version", "max_tokens", "calibration", "sha256")
 
 
 class OnnxClassifier:
@@ -32,8 +32,10 @@ class OnnxClassifier:
         Raises ModelError when a file is missing or damaged, or when the labels differ from ours.
         """
         config = _read_config(folder)
-        check_labels(config, str(folder))
-        self._calibration = Calibration(**config["calibration"])
+        try:
+            self._calibration = Calibration(**config["calibration"])
+        except TypeError as error:
+            raise ModelError(f"{folder / 'config.json'}: calibration cannot be read: {error}. Reinstall it.") from error
         if abstain_below is not None:
             self._calibration = replace(self._calibration, abstain_below=abstain_below)
         self._limit = int(config["max_tokens"])
@@ -46,7 +48,10 @@ class OnnxClassifier:
 
     def logits(self, texts: Sequence[str]) -> Floats:
         """Raw outputs (n, 27): moments, sentiments, touchpoints."""
-        tokens = [head_and_tail(coded.ids, self._limit) for coded in self._tokenizer.encode_batch_fast(list(texts))]
+        tokens: list[list[int]] = []
+        for first in range(0, len(texts), _TOKENIZE_AT_ONCE):
+            coded = self._tokenizer.encode_batch_fast(list(texts[first : first + _TOKENIZE_AT_ONCE]))
+            tokens += [head_and_tail(each.ids, self._limit) for each in coded]
         logits = np.empty((len(tokens), WIDTH), dtype=np.float32)
         for batch in batches([len(ids) for ids in tokens], BATCH_TOKENS):
             logits[batch] = self._run([tokens[index] for index in batch])
@@ -80,6 +85,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
         ) from error
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder / 'config.json'} cannot be read: {error}. Reinstall the model.") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{folder / 'config.json'} is not that of a model. Set [model] folder, or reinstall.")
+    check_labels(config, str(folder))
+    if missing := [key for key in _KEYS if key not in config]:
+        raise ModelError(f"{folder / 'config.json'} lacks {', '.join(missing)}. Reinstall the model.")
     return config
 
 
@@ -99,7 +109,9 @@ def _open(folder: Path, config: dict[str, Any], threads: int) -> tuple[Any, Any]
     tokenizer.no_truncation()
     tokenizer.no_padding()
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    # Only Linux tells which cores this process may use; a container often has fewer than the machine.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    options.intra_op_num_threads = threads or cores
     # Threads that wait by spinning gain nothing here and take the processor from the rest of a small machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3

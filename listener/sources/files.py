@@ -68,6 +68,10 @@ class Settings(config.Settings):
         examples=["rejects"],
     )
 
+    side_files: bool = Field(
+        True, description="false only counts the rows that could not be read, and writes no list of them."
+    )
+
     @field_validator("columns")
     @classmethod
     def _known_fields(cls, columns: dict[str, str]) -> dict[str, str]:
@@ -175,11 +179,12 @@ def _read(
         if mark and same and (untouched or (table.grows and stat.st_size > mark["size"])):
             start = mark["rows"] if mark["head"] == _head(path, mark["size"]) else 0
         reader = _Reader(settings, name, now, path, table)
-        side = SideFile(path, settings.rejects, keep=start)
+        side = SideFile(path, settings.rejects, keep=start) if settings.side_files else None
         head = _head(path, stat.st_size)
 
         def flushed(done: bool) -> tuple[tuple[Post, ...], Mark, Mapping[str, int]]:
-            side.write(reader.rejected)
+            if side:
+                side.write(reader.rejected)
             reached = Mark(
                 size=stat.st_size, mtime_ns=stat.st_mtime_ns, head=head, rows=rows, done=done, reading=settings.reading
             )
@@ -229,13 +234,14 @@ class _Reader:
         if not self.table.columns:
             return
         columns, _ = map_columns(self.table.columns, self.chosen, self.settings.preset)
-        there = ", ".join(self.table.columns)
+        # Without a header row these are a post's own words: enough to tell them by, and no more, goes into messages.
+        there = ", ".join(name if len(name) <= 40 else f"{name[:20]}..." for name in self.table.columns)[:500]
         for column in self.settings.columns.values():
             if column not in self.table.columns:
                 raise Broken(f"{self.path}: there is no column {column!r}; there are: {there}")
         if not {"text", "title", "positive", "negative"} & set(columns):
             raise Broken(
-                f"{self.path}: no column of it is known to hold the text; there are: {there[:500]}; "
+                f"{self.path}: no column of it is known to hold the text; there are: {there}; "
                 'name it in the settings: columns = {text = "..."}'
             )
 

