@@ -187,7 +187,8 @@ def collection(health: Sequence[SourceHealth], failed: int) -> Statement:
     """What could not be collected."""
     question = "What could we not collect?"
     if not health:
-        return Statement(question, "Everything", "No source is switched on.", "warn")
+        told = "No source is switched on: what is here was imported by hand."
+        return Statement(question, "Nothing is collected by itself", told, "warn")
     fresh = sum(source.state == "new" for source in health)
     unread = f" {count(fresh, 'source has', 'sources have')} not been read yet." if fresh else ""
     if failed:

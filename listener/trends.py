@@ -246,9 +246,16 @@ def days(reader: sqlite3.Connection) -> tuple[date | None, date | None]:
 
 
 def late(reader: sqlite3.Connection, day: date, collected_after: datetime) -> int:
-    """How many posts of a local day were collected after that moment: what a digest sent then could not know."""
-    query = "SELECT count(*) FROM posts WHERE day = ? AND collected_at > ? AND deleted_at IS NULL"
-    return int(reader.execute(query, (day.isoformat(), stamp(collected_after))).fetchone()[0])
+    """How many posts of a local day were collected after that moment: what a digest sent then could not know.
+
+    Zero where nothing had been collected by then: there was no digest to be late for.
+    """
+    query = """
+    SELECT count(*) FROM posts WHERE day = :day AND collected_at > :after AND deleted_at IS NULL
+        AND EXISTS (SELECT 1 FROM posts WHERE collected_at <= :after)
+    """
+    values = {"day": day.isoformat(), "after": stamp(collected_after)}
+    return int(reader.execute(query, values).fetchone()[0])
 
 
 def count_pending(reader: sqlite3.Connection, model: str) -> int:

@@ -204,6 +204,21 @@ def test_what_is_still_open_is_counted(busy: Days) -> None:
     assert "1 post of Friday 20 November came in after its digest; the trends have it." in words
 
 
+def test_a_rating_is_the_authors_own_word_and_outranks_the_model(days: Days) -> None:
+    days.say("Lovely view from the corridor I slept in.", sentiment="positive", rating=Rating(1))
+    days.say("Could not fault it.", sentiment="negative", rating=Rating(5))
+    lists = {each.heading: [quote.text for quote in each.quotes] for each in days.digest().lists}
+    assert lists["Feedback to answer first"] == ["Lovely view from the corridor I slept in."]
+    assert "What was praised" not in lists
+
+
+def test_nothing_is_late_before_the_first_digest(days: Days) -> None:
+    friday = DAY - timedelta(days=1)
+    days.say("An old export.", day=friday, collected=NOW - timedelta(hours=1))
+    days.say("A new one.", collected=NOW - timedelta(hours=1))
+    assert "came in after its digest" not in seen(days.mail())
+
+
 def test_text_and_html_say_the_same(busy: Days) -> None:
     busy.ran("forum", "retry", error="rate limited")
     busy.say("No title here", judged=False)
