@@ -77,24 +77,10 @@ class Quotes:
     quotes: tuple[Quote, ...]
 
 
-_POOR, _GOOD = 0.375, 0.625  # rating shares: below 2.5 of 5, from 3.5 of 5 on
-
-
 def _to_answer(reader: sqlite3.Connection, day: date, brand: str) -> list[PostRow]:
-    """Negative posts of customers, those who wait for what they bought among them; the most severe first.
-
-    A low rating is its author's own word and outranks what the model makes of the text; so it does for praise.
-    """
+    """Negative posts of customers, those who wait for what they bought among them; the most severe first."""
     rows = trends.top_posts(reader, day, brand, limit=_CANDIDATES)
-    return [row for row in rows if row.phase in ("feedback", "transaction") and _displeased(row)]
-
-
-def _displeased(row: PostRow) -> bool:
-    return (
-        row.sentiment == "negative"
-        if row.rating is None
-        else row.rating < _POOR or (row.rating < _GOOD and row.sentiment == "negative")
-    )
+    return [row for row in rows if row.phase in ("feedback", "transaction") and lines.feeling(row) == "negative"]
 
 
 def _asked(reader: sqlite3.Connection, day: date, brand: str) -> list[PostRow]:
@@ -104,8 +90,7 @@ def _asked(reader: sqlite3.Connection, day: date, brand: str) -> list[PostRow]:
 def _praised(reader: sqlite3.Connection, day: date, brand: str) -> list[PostRow]:
     """Positive feedback, the clearest first: by rating and score, which both run over two units."""
     rows = trends.top_posts(reader, day, brand, moment="tmot", sentiment="positive", order="recent", limit=_CANDIDATES)
-    rows = [row for row in rows if row.rating is None or row.rating >= _GOOD]
-    return sorted(rows, key=_delight, reverse=True)
+    return sorted((row for row in rows if lines.feeling(row) == "positive"), key=_delight, reverse=True)
 
 
 def _delight(row: PostRow) -> tuple[float, int]:

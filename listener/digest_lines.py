@@ -24,6 +24,7 @@ FAILING = {
     "crashed": "stopped by an error in listener",
 }
 # What sites count, in the order in which it matters to somebody who answers.
+_POOR, _GOOD = 0.375, 0.625  # rating shares: below 2.5 of 5, from 3.5 of 5 on
 _ENGAGEMENT = (
     ("comments", "reply", "replies"), ("replies", "reply", "replies"),
     ("helpful", "found it helpful", "found it helpful"),
@@ -256,13 +257,20 @@ def quote(row: PostRow, day: date, zone: ZoneInfo, with_brand: bool, alike: int 
         url=web_address(row.url),
         place=", ".join(filter(None, (cut(one_line(row.source), 40), brands, time))),
         reason=_reason(row, alike),
-        tone="bad" if row.sentiment == "negative" else "good" if row.sentiment == "positive" else "",
+        tone="bad" if feeling(row) == "negative" else "good" if feeling(row) == "positive" else "",
     )
+
+
+def feeling(row: PostRow) -> str | None:
+    """A post's sentiment; a clear rating is its author's own word and outranks what the model makes of the text."""
+    if row.rating is not None and (row.rating < _POOR or row.rating >= _GOOD):
+        return "negative" if row.rating < _POOR else "positive"
+    return row.sentiment
 
 
 def _reason(row: PostRow, alike: int) -> str:
     """Why a post is in the list: "negative, 1 of 5, 12 replies"."""
-    told = ["research" if row.moment == "zmot" and row.sentiment == "neutral" else row.sentiment or "not sorted yet"]
+    told = ["research" if row.moment == "zmot" and row.sentiment == "neutral" else feeling(row) or "not sorted yet"]
     if row.rating_value is not None and row.rating_best is not None:
         told.append(f"{row.rating_value:g} of {row.rating_best:g}")
     noticed: dict[str, str] = {}

@@ -210,6 +210,7 @@ def test_a_rating_is_the_authors_own_word_and_outranks_the_model(days: Days) -> 
     lists = {each.heading: [quote.text for quote in each.quotes] for each in days.digest().lists}
     assert lists["Feedback to answer first"] == ["Lovely view from the corridor I slept in."]
     assert "What was praised" not in lists
+    assert "Negative, 1 of 5" in seen(days.mail())
 
 
 def test_nothing_is_late_before_the_first_digest(days: Days) -> None:
