@@ -64,11 +64,11 @@ _KEY_BYTES = 32
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load(path: Path | None) -> Config:
+def load(path: Path | None, database: Path | str | None = None) -> Config:
     """The settings of a TOML file, or the defaults for None; relative paths are taken from the file's folder.
 
-    $LISTENER_DB outranks `database`: it names the database, or a folder that holds listener.db. Raises ConfigError
-    with the file, the table, the key and the remedy of everything that is wrong.
+    The argument `database`, else $LISTENER_DB, outranks the `database` of the file: it names the database, or a folder
+    that holds listener.db. Raises ConfigError with the file, the table, the key and the remedy of all that is wrong.
     """
     table = {} if path is None else _read(path)
     folder = Path.cwd() if path is None else path.absolute().parent
@@ -82,7 +82,7 @@ def load(path: Path | None) -> Config:
         problems += _disagreements(config)
     if problems:
         raise ConfigError(_listed(path, problems))
-    named = os.environ.get("LISTENER_DB")
+    named = str(database) if database else os.environ.get("LISTENER_DB")
     return config.model_copy(update={"database": _database(named)}) if named else config
 
 

@@ -43,6 +43,8 @@ class Daemon:
     def __init__(self, path: Path | None, config: Config) -> None:
         self._path = path
         self._config = config
+        # A database named on the command line outranks the file's, at a reload too.
+        self._named = config.database if configuration.load(path).database != config.database else None
         self._loaded: tuple[Config, Classifier] | None = None  # the model, and the configuration that names it
         self._get: Get
         self._doors = ExitStack()
@@ -226,7 +228,7 @@ class Daemon:
         """A configuration that cannot be used is refused and the old one goes on."""
         before = self._config
         try:
-            config = configuration.load(self._path)
+            config = configuration.load(self._path, self._named)
             if config.database != self._config.database:
                 raise ConfigError("the database cannot change while the daemon runs; restart it")
             self._apply(config)

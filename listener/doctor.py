@@ -17,6 +17,7 @@ from listener import engine, sources, trends
 from listener.config import Config
 from listener.errors import ListenerError
 from listener.text import model_input
+from listener.wording import count
 
 LEAST_FREE = 500 * 1024**2  # bytes; a busy day of posts is some tens of megabytes
 BACKLOG_OLD = timedelta(hours=6)
@@ -85,7 +86,7 @@ def _database(config: Config, now: datetime) -> Iterator[Finding]:
             )
             return
         (posts,) = reader.execute("SELECT count(*) FROM posts WHERE deleted_at IS NULL").fetchone()
-        yield Finding("database", "ok", f"{path}: {posts:,} posts, {path.stat().st_size / 1024**2:,.0f} MB")
+        yield Finding("database", "ok", f"{path}: {count(posts, 'post')}, {path.stat().st_size / 1024**2:,.0f} MB")
         yield from _backlog(reader, now)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         yield Finding("database", "warning", f"{path} can be read by other users of this machine", f"chmod 600 {path}")
@@ -100,7 +101,7 @@ def _backlog(reader: sqlite3.Connection, now: datetime) -> Iterator[Finding]:
         remedy = "start the daemon (`listener run`), or drain the queue by hand with `listener classify`"
         yield Finding("queue", "warning", f"{waiting:,} posts wait for a verdict, the oldest since {oldest}", remedy)
     else:
-        yield Finding("queue", "ok", f"{waiting:,} posts wait for a verdict")
+        yield Finding("queue", "ok", f"{count(waiting, 'post')} waiting for a verdict")
 
 
 def _disk(config: Config, now: datetime) -> Iterator[Finding]:
@@ -158,7 +159,7 @@ def _sources(config: Config, now: datetime) -> Iterator[Finding]:
         if health is None or health.last_run_at is None:
             yield Finding(f"source {name}", "warning", "not fetched yet", f"`listener collect {name}` fetches it now")
         elif health.state in ("ok", "empty"):
-            yield Finding(f"source {name}", "ok", f"{health.state}, {health.posts:,} posts")
+            yield Finding(f"source {name}", "ok", f"{health.state}, {count(health.posts, 'post')}")
         else:
             remedy = f"try `listener sources test {name}`"
             yield Finding(f"source {name}", "wrong", f"{health.state}: {health.why}", remedy)

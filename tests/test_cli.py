@@ -332,3 +332,11 @@ def test_a_part_that_is_negated_says_that_it_takes_posts_away(at):
     listener("import", "posts.jsonl", "--source", "survey")
     told = listener("brands", "test", "harbour NOT lumen").stdout
     assert re.search(r"NOT lumen \(takes these away\) +1", told) and re.search(r"harbour +3", told)
+
+
+def test_a_database_named_on_the_command_line_is_that_commands_alone(at):
+    import os
+
+    listener("import", "posts.jsonl", "--source", "survey", "--db", "other.db")
+    assert (at / "other.db").exists() and "LISTENER_DB" not in os.environ
+    assert "no database" in listener("trends", code=1).stderr

@@ -47,8 +47,8 @@ def _write(folder: Path, *sources: str, more: str = "") -> Path:
 
 
 @contextmanager
-def _daemon(config: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "listener", "run", "--config", str(config)]
+def _daemon(config: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "listener", "run", "--config", str(config), *options]
     log = (config.parent / "log").open("w")
     process = subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL, text=True)
     try:
@@ -140,6 +140,17 @@ def test_a_second_daemon_on_the_same_database_is_refused(tmp_path):
                                 capture_output=True, text=True, timeout=30)  # fmt: skip
     assert second.returncode == 1
     assert "already running" in second.stderr
+
+
+def test_a_database_named_on_the_command_line_holds_over_a_reload(tmp_path):
+    config = _write(tmp_path)
+    (tmp_path / "named").mkdir()
+    with _daemon(config, "--db", str(tmp_path / "named" / "other.db")) as process:
+        _until(lambda: "started" in _log(config), config)
+        process.send_signal(signal.SIGHUP)
+        _until(lambda: "reloaded" in _log(config), config)
+        _stop(process)
+    assert (tmp_path / "named" / "other.db").exists() and not (tmp_path / "listener.db").exists()
 
 
 def test_sighup_takes_up_a_new_source_and_refuses_a_broken_file(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -95,9 +94,7 @@ def load_config(path: Path | None, db: Path | None) -> Config:
 
     if path is None:
         path = next((place for place in _PLACES if place.is_file()), None)
-    if db is not None:
-        os.environ["LISTENER_DB"] = str(db)
-    return configuration.load(path)
+    return configuration.load(path, db)
 
 
 def as_json(data: Any) -> None:
