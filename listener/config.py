@@ -83,7 +83,10 @@ def load(path: Path | None, database: Path | str | None = None) -> Config:
     if problems:
         raise ConfigError(_listed(path, problems))
     named = str(database) if database else os.environ.get("LISTENER_DB")
-    return config.model_copy(update={"database": _database(named)}) if named else config
+    if not named:
+        return config
+    chosen = _database(named)
+    return config.model_copy(update={"database": chosen, "named_database": chosen if database else None})
 
 
 def options(source: SourceSettings, model: type[Model], path: Path | None) -> Model:

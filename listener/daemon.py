@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -40,11 +39,8 @@ def now_utc() -> datetime:
 class Daemon:
     """Runs until SIGTERM or SIGINT; SIGHUP reads the configuration anew."""
 
-    def __init__(self, path: Path | None, config: Config) -> None:
-        self._path = path
+    def __init__(self, config: Config) -> None:
         self._config = config
-        # A database named on the command line outranks the file's, at a reload too.
-        self._named = config.database if configuration.load(path).database != config.database else None
         self._loaded: tuple[Config, Classifier] | None = None  # the model, and the configuration that names it
         self._get: Get
         self._doors = ExitStack()
@@ -205,13 +201,9 @@ class Daemon:
         return pipeline.open_store(self._config)
 
     def _apply(self, config: Config) -> None:
-        """Makes the database agree with the configuration: its sources, and the brands its posts are linked to."""
         settings = sources.check(config)
         with pipeline.open_store(config) as store:
-            store.sync_sources(
-                [(entry.name, entry.kind, entry.every_s, entry.enabled) for entry in config.sources], now_utc()
-            )
-            changed = pipeline.relink(store, config)
+            changed = pipeline.adopt(store, config, now_utc())
         for warning in configuration.warnings(config):
             log.event("warning", logging.WARNING, warning=warning)
         log.event("configured", sources=len(settings), brands=len(config.brands), relinked=changed)
@@ -228,8 +220,8 @@ class Daemon:
         """A configuration that cannot be used is refused and the old one goes on."""
         before = self._config
         try:
-            config = configuration.load(self._path, self._named)
-            if config.database != self._config.database:
+            config = configuration.load(before.path, before.named_database)
+            if config.database != before.database:
                 raise ConfigError("the database cannot change while the daemon runs; restart it")
             self._apply(config)
         except ListenerError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from listener import pipeline
-from listener.config import BrandSettings, Config, PrivacySettings, SourceSettings
+from listener.config import BrandSettings, Config, MailSettings, PrivacySettings, SourceSettings
 from listener.records import Page, Post, Rating, Run
 from listener.resources import demo_folder
 from listener.schedule import local_day
@@ -27,6 +27,7 @@ def config(base: Config, database: Path) -> Config:
             "brands": list(BRANDS),
             "sources": [],
             "recipients": [],
+            "mail": MailSettings(),
             "database": database,
             "privacy": PrivacySettings(authors="drop"),
         }

@@ -1,6 +1,6 @@
-"""The main job in three verbs: collect, classify_pending, make_digest. Read this file first.
+"""The main job in three verbs: collect, classify_pending, send_digest. Read this file first.
 
-The table is the queue. `collect` adds rows, `classify_pending` drains rows without a verdict, `make_digest` reads rows;
+The table is the queue. `collect` adds rows, `classify_pending` drains rows without a verdict, `send_digest` reads rows;
 none of them calls another, and each may die at any point and be run again.
 """
 
@@ -114,6 +114,15 @@ def open_store(config: Config) -> Store:
     return Store.open(config.database, config.zone, author_key=key, authors=config.privacy.authors)
 
 
+def adopt(store: Store, config: Config, now: datetime) -> int:
+    """Makes the database agree with the configuration: its sources, and the brands that stored posts are linked to.
+
+    Returns how many posts are linked otherwise than before.
+    """
+    store.sync_sources([(entry.name, entry.kind, entry.every_s, entry.enabled) for entry in config.sources], now)
+    return relink(store, config)
+
+
 def relink(store: Store, config: Config) -> int:
     """Links stored posts anew when the brands of the configuration changed; returns how many posts changed."""
     if config.path is None and not config.brands:
@@ -220,6 +229,7 @@ def classify_pending(
 
 # --- digest ----------------------------------------------------------------------------------------------------------
 
+_NOBODY = "Listener <listener@localhost>"  # who a digest is from that leaves this machine by no mail server
 DigestOutcome = Literal["sent", "skipped", "done", "waiting", "failed", "unknown"]
 
 
@@ -233,6 +243,13 @@ def build_digest(
     rivals = [brand.name for brand in config.brands if brand.role == "competitor" and brand.name in wanted]
     with closing(trends.open_reader(database, config.zone)) as reader:
         return digest.build(reader, own, rivals, day, now, zone)
+
+
+def digest_files(config: Config, day: date, now: datetime, folder: Path) -> tuple[Path, Path, Path]:
+    """Writes the digest of a local day for everybody to `folder`, as .eml, .html and .txt; returns their paths."""
+    rendered = digest.render(build_digest(config.database, config, None, day, now))
+    sender = config.mail.sender or _NOBODY
+    return mail.write_files(mail.compose(rendered, sender, "you@localhost", day, "daily", now), folder, day)
 
 
 def send_digest(
@@ -251,9 +268,8 @@ def send_digest(
         return claim
     try:
         built = build_digest(store.path, config, recipient, day, now)
-        rendered = digest.render(built)
-        sender = config.mail.sender or "Listener <listener@localhost>"
-        message = mail.compose(rendered, sender, recipient.email, day, recipient.cadence, now)
+        sender = config.mail.sender or _NOBODY
+        message = mail.compose(digest.render(built), sender, recipient.email, day, recipient.cadence, now)
     except Exception as error:
         # What could not be built was certainly not sent: the ledger says so, and the error goes on to be seen.
         store.mark_digest(*key, "failed", f"{type(error).__name__}: {error}", clock())

@@ -8,8 +8,6 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
 
-Moment = Literal["none", "ltzmot", "zmot", "fmot", "smot", "imot", "tmot"]
-Sentiment = Literal["negative", "neutral", "positive"]
 Outcome = Literal["ok", "unchanged", "empty", "retry", "refused", "broken", "crashed"]
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})

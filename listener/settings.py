@@ -278,6 +278,7 @@ class Config(Settings):
     model_config = ConfigDict(populate_by_name=True)
 
     path: Path | None = None
+    named_database: Path | None = None  # by the command line, which outranks the file, at a reload too
     timezone: Zone = Field("", description="The time zone in which days begin and end; empty: the system's.")
     database: FilePath = Field(Path("data/listener.db"), description="Where everything is stored.")
     brands: list[BrandSettings] = Field([], alias="brand")

@@ -60,6 +60,11 @@ SELECT name, kind, enabled, state, since, why, failures, last_run_at, last_succe
 FROM sources LEFT JOIN stored ON source = name ORDER BY enabled DESC, name
 """
 
+_LATE = """
+SELECT count(*) FROM posts WHERE day = :day AND collected_at > :after AND deleted_at IS NULL
+    AND EXISTS (SELECT 1 FROM posts WHERE collected_at <= :after)
+"""
+
 _TOUCHPOINTS = """
 SELECT touchpoint, sentiment, sum(posts) FROM daily_touchpoints
 WHERE brand = ? AND day IN (SELECT value FROM json_each(?)) GROUP BY touchpoint, sentiment
@@ -250,12 +255,8 @@ def late(reader: sqlite3.Connection, day: date, collected_after: datetime) -> in
 
     Zero where nothing had been collected by then: there was no digest to be late for.
     """
-    query = """
-    SELECT count(*) FROM posts WHERE day = :day AND collected_at > :after AND deleted_at IS NULL
-        AND EXISTS (SELECT 1 FROM posts WHERE collected_at <= :after)
-    """
     values = {"day": day.isoformat(), "after": stamp(collected_after)}
-    return int(reader.execute(query, values).fetchone()[0])
+    return int(reader.execute(_LATE, values).fetchone()[0])
 
 
 def count_pending(reader: sqlite3.Connection, model: str) -> int:

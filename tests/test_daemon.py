@@ -267,7 +267,7 @@ def idle(tmp_path) -> Iterator[Daemon]:
         privacy=PrivacySettings(authors="drop"),
         sources=[SourceSettings(name="s", kind="files", options={"paths": [str(tmp_path)]})],
     )
-    daemon = Daemon(None, made)
+    daemon = Daemon(made)
     daemon._get = None
     daemon._apply(made)
     yield daemon

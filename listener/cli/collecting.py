@@ -26,7 +26,7 @@ def run(config: Config) -> None:
 
     if not config.sources:
         say("listener: no source is configured, so nothing will be collected; `listener init` writes an example")
-    Daemon(config.path, config).run()
+    Daemon(config).run()
 
 
 @click.command(short_help="Fetches every source once, now.")
@@ -46,8 +46,7 @@ def collect(config: Config, names: tuple[str, ...], json_: bool) -> None:
     chosen = [config.source(name) for name in names] or [entry for entry in config.sources if entry.enabled]
     runs = []
     with pipeline.open_store(config) as store, open_get(config.http) as get:
-        store.sync_sources([(e.name, e.kind, e.every_s, e.enabled) for e in config.sources], now_utc())
-        pipeline.relink(store, config)
+        pipeline.adopt(store, config, now_utc())
         with progress("collecting", len(chosen)) as advance:
             for entry in chosen:
                 runs.append(pipeline.collect(store, config, entry.name, get, now_utc))

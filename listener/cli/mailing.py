@@ -39,19 +39,17 @@ def digest(config: Config, day: date | None, out: Path | None, send: bool, to: t
     day = day or today - timedelta(days=1)
     if day > today:
         raise click.BadParameter(f"{day} has not come yet", param_hint="--date")
+    if (send or to) and not config.mail.host:
+        raise ConfigError("[mail] host is not set, so nothing can be sent; --out DIR writes the digest to files")
     if send and not to:
         _send_to_all(config, day)
         return
-    rendered = digests.render(pipeline.build_digest(config.database, config, None, day, now))
     if out is not None:
-        message = mail.compose(
-            rendered, config.mail.sender or "Listener <listener@localhost>", "you@localhost", day, "daily", now
-        )
-        for path in mail.write_files(message, out, day):
+        for path in pipeline.digest_files(config, day, now, out):
             click.echo(path)
-    elif to:
-        if not config.mail.host:
-            raise ConfigError("[mail] host is not set, so nothing can be sent; --out DIR writes the digest to files")
+        return
+    rendered = digests.render(pipeline.build_digest(config.database, config, None, day, now))
+    if to:
         for address in to:
             mail.send(mail.compose(rendered, config.mail.sender, address, day, "trial", now), config.mail)
             say(f"{address}: sent")
@@ -65,8 +63,6 @@ def _send_to_all(config: Config, day: date) -> None:
     from listener.errors import ConfigError
     from listener.schedule import local_day
 
-    if not config.mail.host:
-        raise ConfigError("[mail] host is not set, so nothing can be sent; --out DIR writes the digest to files")
     if not config.recipients:
         raise ConfigError(
             "no [[recipient]] is configured, so there is nobody to send to; --to ADDRESS sends a trial copy"

@@ -48,8 +48,7 @@ def init(path: Path) -> None:
 def demo(config: Config, out: Path) -> None:
     """Sample posts the whole way, offline: verdicts, trends and a digest to open. Touches no database of yours."""
     from listener import demo as samples
-    from listener import digest as digests
-    from listener import engine, mail, pipeline
+    from listener import engine, pipeline
     from listener.cli import reading
     from listener.daemon import now_utc
 
@@ -64,9 +63,7 @@ def demo(config: Config, out: Path) -> None:
     say(f"{posts} sample posts about an invented hotel group and its rival, judged. By week:\n")
     reading.show_trends(config, by="week")
     day = samples.yesterday(now, config)
-    rendered = digests.render(pipeline.build_digest(config.database, config, None, day, now))
-    message = mail.compose(rendered, "Listener <listener@localhost>", "you@localhost", day, "daily", now)
-    files = mail.write_files(message, out, day)
+    files = pipeline.digest_files(config, day, now, out)
     say(f"Done in {time.monotonic() - began:.1f} s. The digest of yesterday:")
     for path in files:
         click.echo(path)
