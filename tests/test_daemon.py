@@ -224,7 +224,7 @@ def test_a_digest_that_is_due_is_mailed_once_across_restarts(tmp_path, inbox):
             '[[recipient]]\nemail = "anna@example.org"\nat = "00:00"\n')  # fmt: skip
     config = _write(tmp_path, more=mail)
     with _daemon(config) as process:
-        _until(lambda: "started" in _log(config), config)
+        _until(lambda: _ask(config, "SELECT 1 FROM meta WHERE key = 'started_on'"), config)
         _stop(process)
     assert not handler.mails, "there is no digest for the days before the daemon first ran"
     with closing(sqlite3.connect(tmp_path / "listener.db")) as database:
