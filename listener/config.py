@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from listener.errors import ConfigError, QueryError
+from listener.engine import checkpoint
+from listener.errors import ConfigError, ModelError, QueryError
 from listener.example import example
 from listener.query import brand_query
 from listener.settings import (
     BrandSettings,
     Config,
+    HeadSettings,
     HttpSettings,
     LogSettings,
     MailSettings,
@@ -195,12 +197,16 @@ def _place(loc: tuple[int | str, ...], table: Mapping[str, Any]) -> str:
         name = entry.get(_LISTS[head]) if isinstance(entry, dict) else None
         which = f'"{name}"' if isinstance(name, str) and name else f"number {rest[0] + 1}"
         words = [f"[[{head}]] {which}", *rest[1:]]
+    elif loc[:2] == ("model", "heads") and len(loc) > 2:
+        words = [f"[model.heads.{loc[2]}]", *(word for word in loc[3:] if word != "[key]")]
     else:
         words = [f"[{head}]" if head in TABLES else head, *rest]
     return " ".join(map(str, words))
 
 
 def _model_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
+    if loc[:2] == ("model", "heads") and len(loc) > 3:
+        return HeadSettings
     return TABLES.get(str(loc[0]), Config)
 
 
@@ -241,7 +247,7 @@ def _sentence(message: str, kind: str, given: object) -> str:
 
 
 def _disagreements(config: Config) -> Iterator[str]:
-    """What no single table can see: names given twice, names that are not there, queries that cannot be read."""
+    """What no single table can see: names given twice, names and models that are not there, unreadable queries."""
     brands = {brand.name for brand in config.brands}
     yield from _twice("brand", [brand.name for brand in config.brands])
     yield from _twice("source", [source.name for source in config.sources])
@@ -251,6 +257,11 @@ def _disagreements(config: Config) -> Iterator[str]:
             brand_query(brand.name, brand.aliases, brand.query)
         except QueryError as error:
             yield f'[[brand]] "{brand.name}" query: {error}'
+    for head, chosen in config.model.heads.items():
+        try:
+            checkpoint.read(head, chosen)
+        except ModelError as error:
+            yield f"[model.heads.{head}]: {error}"
     for source in config.sources:
         if source.brand and source.brand not in brands:
             yield f'[[source]] "{source.name}" brand: {_no_brand(source.brand, brands)}'

@@ -15,6 +15,7 @@ from typing import Literal
 from listener import config as configuration
 from listener import engine, sources, trends
 from listener.config import Config
+from listener.engine import checkpoint
 from listener.errors import ListenerError
 from listener.text import model_input
 from listener.wording import count
@@ -115,6 +116,8 @@ def _disk(config: Config, now: datetime) -> Iterator[Finding]:
 
 
 def _model(config: Config, now: datetime) -> Iterator[Finding]:
+    for head, place in engine.devices(config.model).items():
+        yield Finding(f"model {head}", "ok", f"{checkpoint.read(head, config.model.heads[head])}; on {place}")
     classifier = engine.load(config.model)
     (scores,) = classifier.classify([model_input("", "Is the hotel by the harbour worth the price?")])
     yield Finding("model", "ok", f"{classifier.model} answers (a question before buying is judged {scores.moment!r})")

@@ -87,6 +87,12 @@ def _address(email: str) -> str:
     return email
 
 
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", name):
+        raise ValueError(f"{name!r} is not a device: write 'auto', 'cpu', 'cuda' or 'cuda:1'")
+    return name
+
+
 def _one_line(text: str) -> str:
     if any(ord(letter) < 32 for letter in text):
         raise ValueError("must be one line without control characters")
@@ -216,6 +222,30 @@ class MailSettings(Settings):
             raise ConfigError(f"[mail] password_file: {self.password_file} cannot be read: {error}") from error
 
 
+class HeadSettings(Settings):
+    """A head of the classifier that a local Hugging Face model judges."""
+
+    folder: FilePath = Field(
+        description="The model's folder: config.json, model.safetensors and the tokenizer's files.",
+        examples=["models/my-roberta"],
+    )
+    labels: dict[str, str] = Field(
+        {}, description="Its label = ours. Several may become one; a label named as ours needs no entry."
+    )
+    partial: bool = Field(
+        False, description="true allows a model that cannot tell all of our labels; the others are then never found."
+    )
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        "auto", description="'cpu', 'cuda', 'cuda:1', or 'auto': the first GPU if there is one."
+    )
+    temperature: float = Field(
+        1.0, gt=0, le=100, description="Divides the model's outputs: above 1 makes it less sure of itself."
+    )
+    threshold: float | None = Field(
+        None, gt=0, lt=1, description="The probability from which on a touchpoint is named; without it 0.5."
+    )
+
+
 class ModelSettings(Settings):
     """The classifier."""
 
@@ -230,6 +260,11 @@ class ModelSettings(Settings):
         description="Verdicts less certain than this (0 to 1) go to review instead of being counted; without it the "
         "model's own threshold holds.",
         examples=[0.4],
+    )
+    heads: dict[Literal["moment", "sentiment", "touchpoints"], HeadSettings] = Field(
+        {},
+        description="What local Hugging Face models judge in that model's place, each in a table of its own, such as "
+        "[model.heads.sentiment]; see docs/configuration.md.",
     )
 
 

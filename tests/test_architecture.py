@@ -14,7 +14,7 @@ import pytest
 # A module imports from the rows above its own. A package name stands for every module in it.
 LAYERS = (
     "records errors text terms query schedule resources engine.labels",
-    "settings example config log walls transport http mail migrations charts wording",
+    "settings engine.checkpoint example config log walls transport http mail migrations charts wording",
     "sources engine scoring rollups backlog rows pages ledger counts search store trends",
     "figures digest_lines digest alerts",
     "pipeline",
@@ -30,7 +30,8 @@ BESIDE = {
     "schedule": "records errors",
     "resources": "errors",
     "example": "settings",
-    "config": "settings example",
+    "engine": "settings",
+    "config": "settings engine example",
     "transport": "settings config",
     "http": "settings config transport walls",
     "mail": "settings config wording",

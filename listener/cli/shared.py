@@ -151,6 +151,16 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+def need_training() -> None:
+    """Raises ListenerError when the packages of the extra `train` are not installed."""
+    from importlib.util import find_spec
+
+    from listener.errors import ListenerError
+
+    if not (find_spec("torch") and find_spec("transformers") and find_spec("sklearn")):
+        raise ListenerError("this needs the training packages: pip install 'listener-daemon[train]'")
+
+
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr while the block runs; gives `advance(n)`. Without a screen nothing is drawn."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
+from listener.errors import ModelError
 from listener.records import Scores
 from listener.resources import model_folder
 
@@ -36,20 +39,16 @@ def head_and_tail(ids: list[int], limit: int) -> list[int]:
 
 
 def batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
-    """Indices grouped so that texts of like length share a batch of at most `tokens` padded tokens (at least one text).
+    """Indices grouped so that texts of one length share a batch of at most `tokens` tokens (at least one text).
 
-    Padding is wasted work: sorting by length first removes nearly all of it.
+    Nothing is padded: padding is wasted work, and a batch without it needs no mask, which lets attention take its
+    fastest path. Batches come in the order of their length.
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    batch: list[int] = []
-    for index in order:
-        # Ascending order: the newcomer is the longest, so it alone says how wide the batch becomes.
-        if batch and (len(batch) + 1) * lengths[index] > tokens:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+    for length, group in groupby(order, key=lengths.__getitem__):
+        same = list(group)
+        most = max(1, tokens // max(1, length))
+        yield from (same[at : at + most] for at in range(0, len(same), most))
 
 
 def folder(settings: ModelSettings) -> Path:
@@ -59,13 +58,46 @@ def folder(settings: ModelSettings) -> Path:
 
 def name(settings: ModelSettings) -> str:
     """What the configured model calls itself, without loading it. Raises ModelError when there is none."""
-    from listener.engine.onnx import model_name
+    from listener.engine import checkpoint
 
-    return model_name(folder(settings))
+    names = [checkpoint.name(head, settings.heads[head]) for head in checkpoint.HEADS if head in settings.heads]
+    if _needs_ours(settings):
+        from listener.engine.onnx import model_name
+
+        names.append(model_name(folder(settings)))
+    return "+".join(names)
 
 
 def load(settings: ModelSettings) -> Classifier:
     """The configured model, ready to score. Raises ModelError when it cannot be used."""
-    from listener.engine.onnx import OnnxClassifier
+    ours: Classifier | None = None
+    if _needs_ours(settings):
+        from listener.engine.onnx import OnnxClassifier
 
-    return OnnxClassifier(folder(settings), settings.threads, settings.abstain_below)
+        ours = OnnxClassifier(folder(settings), settings.threads, settings.abstain_below)
+        if not settings.heads:
+            return ours
+    mixed: Classifier = _torch().load(settings, ours)
+    return mixed
+
+
+def devices(settings: ModelSettings) -> dict[str, str]:
+    """Where the model of each configured head runs, for people. Raises ModelError when one cannot."""
+    return {head: _torch().device_name(each.device) for head, each in settings.heads.items()}
+
+
+def _needs_ours(settings: ModelSettings) -> bool:
+    from listener.engine.checkpoint import HEADS
+
+    return set(settings.heads) != set(HEADS)
+
+
+def _torch() -> ModuleType:
+    """The torch engine. It is imported for nobody who configured no head: it takes seconds and 300 MB."""
+    try:
+        from listener.engine import torch
+    except (ImportError, OSError) as error:  # OSError: a build whose libraries are not here
+        raise ModelError(
+            f"[model.heads] needs torch and transformers ({error}): pip install 'listener-daemon[train]'"
+        ) from error
+    return torch

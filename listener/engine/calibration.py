@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -42,23 +43,37 @@ def split(logits: Floats) -> tuple[Floats, Floats, Floats]:
     return np.split(logits, [len(MOMENTS), len(MOMENTS) + len(SENTIMENTS)], axis=1)  # type: ignore[return-value]
 
 
+def probabilities(logits: Floats, calibration: Calibration) -> Floats:
+    """Calibrated probabilities (n, 27) of the three heads' labels."""
+    moment, sentiment, touchpoint = split(logits)
+    return np.concatenate(
+        [
+            softmax(moment / calibration.moment_temperature),
+            softmax(sentiment / calibration.sentiment_temperature),
+            1 / (1 + np.exp(-touchpoint)),
+        ],
+        axis=1,
+    )
+
+
 def to_scores(logits: Floats, calibration: Calibration) -> list[Scores]:
     """Scores for every row of (n, 27) logits."""
-    moment, sentiment, touchpoint = split(logits)
-    moments = softmax(moment / calibration.moment_temperature)
-    sentiments = softmax(sentiment / calibration.sentiment_temperature)
-    # sigmoid(x) >= t, without computing the sigmoid
-    named = touchpoint >= np.log(calibration.touchpoint_threshold / (1 - calibration.touchpoint_threshold))
+    moments, sentiments, touchpoints = split(probabilities(logits, calibration))
     confidence = moments.max(axis=1)
+    # As lists, all at once: a call for every number of a numpy row costs more than the softmax.
+    rows = zip(
+        moments.tolist(), sentiments.tolist(), (touchpoints >= calibration.touchpoint_threshold).tolist(),
+        confidence.tolist(), (confidence < calibration.abstain_below).tolist(), strict=True,
+    )  # fmt: skip
     return [
         Scores(
-            moments=dict(zip(MOMENTS, row_m.tolist(), strict=True)),
-            sentiments=dict(zip(SENTIMENTS, row_s.tolist(), strict=True)),
-            touchpoints=tuple(label for label, on in zip(TOUCHPOINTS, row_t, strict=True) if on),
-            confidence=float(sure),
-            abstained=bool(sure < calibration.abstain_below),
+            moments=dict(zip(MOMENTS, by_moment, strict=True)),
+            sentiments=dict(zip(SENTIMENTS, by_sentiment, strict=True)),
+            touchpoints=tuple(compress(TOUCHPOINTS, named)),
+            confidence=sure,
+            abstained=abstained,
         )
-        for row_m, row_s, row_t, sure in zip(moments, sentiments, named, confidence, strict=True)
+        for by_moment, by_sentiment, named, sure, abstained in rows
     ]
 
 

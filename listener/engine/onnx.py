@@ -1,4 +1,8 @@
-"""The default engine: the released int8 encoder on ONNX Runtime. No torch, one thread pool, flat memory."""
+"""The default engine: the released int8 encoder on ONNX Runtime. No torch, flat memory.
+
+Batches are shared out over the cores, one thread each, and not the operators of a batch: small operators spend much of
+their time on waiting for the other thread.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,20 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from listener.engine import batches, head_and_tail
-from listener.engine.calibration import WIDTH, Calibration, Floats, check_labels, to_scores
+from listener.engine.calibration import WIDTH, Calibration, Floats, check_labels, probabilities, to_scores
 from listener.errors import ModelError
 from listener.records import Scores
 
-BATCH_TOKENS = 1024  # padded tokens a batch: larger ones fall out of the cache, smaller ones waste calls
+BATCH_TOKENS = 512  # tokens a batch: larger ones fall out of a core's cache, smaller ones waste calls
 _TOKENIZE_AT_ONCE = 64  # whole texts are tokenised before they are cut, at some 28 bytes of memory a letter
 _KEYS = ("name", "version", "max_tokens", "calibration", "sha256")
 
@@ -40,11 +46,19 @@ class OnnxClassifier:
             self._calibration = replace(self._calibration, abstain_below=abstain_below)
         self._limit = int(config["max_tokens"])
         self.model = _name(config)
-        self._session, self._tokenizer = _open(folder, config, threads)
+        # Only Linux tells which cores this process may use; a container often has fewer than the machine.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._threads = threads or cores
+        self._session, self._tokenizer = _open(folder, config)
+        self._masked = "attention_mask" in {each.name for each in self._session.get_inputs()}
 
     def classify(self, texts: Sequence[str]) -> list[Scores]:
         """Scores in the order of `texts`. Raises MemoryError only when a single text does not fit."""
         return to_scores(self.logits(texts), self._calibration) if texts else []
+
+    def probabilities(self, texts: Sequence[str]) -> Floats:
+        """Calibrated probabilities (n, 27): moments, sentiments, touchpoints."""
+        return probabilities(self.logits(texts), self._calibration)
 
     def logits(self, texts: Sequence[str]) -> Floats:
         """Raw outputs (n, 27): moments, sentiments, touchpoints."""
@@ -53,18 +67,26 @@ class OnnxClassifier:
             coded = self._tokenizer.encode_batch_fast(list(texts[first : first + _TOKENIZE_AT_ONCE]))
             tokens += [head_and_tail(each.ids, self._limit) for each in coded]
         logits = np.empty((len(tokens), WIDTH), dtype=np.float32)
-        for batch in batches([len(ids) for ids in tokens], BATCH_TOKENS):
-            logits[batch] = self._run([tokens[index] for index in batch])
+        work = list(batches([len(ids) for ids in tokens], BATCH_TOKENS))
+
+        def run(batch: list[int]) -> None:
+            logits[batch] = self._run(np.array([tokens[index] for index in batch], dtype=np.int64))
+
+        if len(work) == 1 or self._threads == 1:
+            for batch in work:
+                run(batch)
+        else:
+            # The longest first, so that no thread is left alone with a long batch at the end.
+            with ThreadPoolExecutor(self._threads) as pool:
+                for _ in pool.map(run, reversed(work)):
+                    pass  # a batch that failed raises here
         return logits
 
-    def _run(self, tokens: list[list[int]]) -> Floats:
-        width = max(map(len, tokens))
-        ids = np.zeros((len(tokens), width), dtype=np.int64)
-        mask = np.zeros((len(tokens), width), dtype=np.int64)
-        for row, text in enumerate(tokens):
-            ids[row, : len(text)] = text
-            mask[row, : len(text)] = 1
-        return np.asarray(self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0], dtype=np.float32)
+    def _run(self, ids: NDArray[np.int64]) -> Floats:
+        inputs = {"input_ids": ids}
+        if self._masked:  # a graph as versions before 0.3 exported it
+            inputs["attention_mask"] = np.ones_like(ids)
+        return np.asarray(self._session.run(None, inputs)[0], dtype=np.float32)
 
 
 def model_name(folder: Path) -> str:
@@ -93,7 +115,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _open(folder: Path, config: dict[str, Any], threads: int) -> tuple[Any, Any]:
+def _open(folder: Path, config: dict[str, Any]) -> tuple[Any, Any]:
     """The inference session and the tokenizer, after the weights were compared with their recorded digest."""
     import onnxruntime as ort
     from tokenizers import Tokenizer
@@ -109,11 +131,8 @@ def _open(folder: Path, config: dict[str, Any], threads: int) -> tuple[Any, Any]
     tokenizer.no_truncation()
     tokenizer.no_padding()
     options = ort.SessionOptions()
-    # Only Linux tells which cores this process may use; a container often has fewer than the machine.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    options.intra_op_num_threads = threads or cores
-    # Threads that wait by spinning gain nothing here and take the processor from the rest of a small machine.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC  # training.graph did the rest
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"]), tokenizer

@@ -54,14 +54,3 @@ def _threshold(logits: Floats, examples: Sequence[Example]) -> float:
         return float(2 * (named & truth).sum() / max(1, named.sum() + truth.sum()))
 
     return round(float(max(_THRESHOLDS, key=micro_f1)), 3)
-
-
-def expected_calibration_error(confidence: Floats, right: NDArray[np.bool_], bins: int = 15) -> float:
-    """ECE with equal-width bins: the mean distance between confidence and accuracy, weighted by the posts of a bin."""
-    edges = np.clip((confidence * bins).astype(int), 0, bins - 1)
-    gaps = [
-        abs(confidence[edges == bin].mean() - right[edges == bin].mean()) * (edges == bin).mean()
-        for bin in range(bins)
-        if (edges == bin).any()
-    ]
-    return float(sum(gaps))

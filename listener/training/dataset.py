@@ -14,6 +14,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from listener.engine import head_and_tail
+from listener.engine.calibration import Floats
 from listener.engine.labels import MOMENTS, SENTIMENTS, TOUCHPOINTS
 from listener.errors import ListenerError
 from listener.text import model_input
@@ -24,7 +25,10 @@ READ = 600  # characters of a post that the readers who labelled it saw
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One text with the labels it has; a label a corpus does not give is UNKNOWN, or None for touchpoints."""
+    """One text with the labels it has; a label a corpus does not give is UNKNOWN, or None for touchpoints.
+
+    `taught` (27,) are a teacher's probabilities for the three heads, where there is a teacher.
+    """
 
     id: str
     text: str
@@ -33,6 +37,7 @@ class Example:
     touchpoints: tuple[str, ...] | None = None
     source: str = ""
     sure: bool = True
+    taught: Floats | None = None
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -96,6 +101,23 @@ def read_sentiment(path: Path, split: str = "train") -> list[Example]:
         for row in rows(path)
         if row.get("label") in SENTIMENTS and row.get("split", split) == split
     ]
+
+
+def read_any(path: Path, corpora: Path | None, split: str) -> list[Example]:
+    """Posts labelled by the guide, or texts with a sentiment alone, whichever `path` holds. Raises ListenerError."""
+    first = next(rows(path), {})
+    found = read_labels(path, corpora) if "moment" in first else read_sentiment(path, split)
+    if not found:
+        raise ListenerError(
+            f'{path} holds nothing to measure by: rows need "moment", or a "label" that is {", ".join(SENTIMENTS)}'
+            + (f"; only rows of the split {split} were asked for" if "split" in first else "")
+        )
+    return found
+
+
+def read_texts(path: Path) -> list[Example]:
+    """Texts without any label, for a teacher to judge: {"id", "text"}."""
+    return [Example(id=row["id"], text=model_input("", row["text"]), source=path.name) for row in rows(path)]
 
 
 def hold_out(examples: Iterable[Example], share: float) -> tuple[list[Example], list[Example]]:

@@ -1,42 +1,65 @@
-"""Measures a classifier on labelled posts, beside baselines that anybody can run."""
+"""Measures a classifier on labelled posts: every figure of the model card, with its interval."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support, recall_score
 
 from listener.engine import Classifier
-from listener.engine.labels import MOMENTS, SENTIMENTS
-from listener.training.calibrate import expected_calibration_error
+from listener.engine.labels import MOMENTS, SENTIMENTS, TOUCHPOINTS
+from listener.records import Scores
+from listener.training import measures
 from listener.training.dataset import UNKNOWN, Example
+from listener.training.measures import BINS, Figure, Labels
 
-Labels = NDArray[np.int64]
-_GROUPS = np.array([{"zmot": 1, "tmot": 2}.get(moment, 0) for moment in MOMENTS])  # research, feedback, other
+GROUPS = ("other", "zmot", "tmot")
+ABSTAINING = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)  # shares of the posts, for the abstention curve
+_TO_GROUP = np.array([{"zmot": 1, "tmot": 2}.get(moment, 0) for moment in MOMENTS])
+_AT_ONCE = 512  # posts between two steps of a progress bar
+_SMALLEST_SOURCE = 10  # posts; figures of fewer would only be luck
 
 
 @dataclass(frozen=True, slots=True)
-class PerClass:
+class PerLabel:
     label: str
-    precision: float
-    recall: float
-    f1: float
+    precision: Figure
+    recall: Figure
+    f1: Figure
+    posts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Posts whose confidence falls between two edges: mean confidence and share right."""
+
+    confidence: float
+    accuracy: float
     posts: int
 
 
 @dataclass(frozen=True, slots=True)
 class HeadReport:
-    """One head on one set: macro figures over classes, share right, calibration error (None for a baseline)."""
+    """One head on one set. `ece` and `reliability` are None and empty for a baseline, which has no confidence."""
 
-    macro_f1: float
-    macro_recall: float
+    macro_f1: Figure
+    macro_recall: Figure
+    accuracy: Figure
+    classes: tuple[PerLabel, ...]
+    confusion: tuple[tuple[int, ...], ...]  # row the true class, column the guessed one
+    ece: Figure | None = None
+    reliability: tuple[Bin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    source: str
+    posts: int
     accuracy: float
-    ece: float | None
-    classes: tuple[PerClass, ...]
+    macro_f1: float  # over the moments that occur in the source's labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,106 +69,107 @@ class Report:
     name: str
     posts: int
     moment: HeadReport | None
-    groups_macro_f1: float | None  # zmot, tmot, other
+    groups: HeadReport | None  # zmot, tmot and everything else
     sentiment: HeadReport | None
-    touchpoint_micro_f1: float | None
+    touchpoints: tuple[PerLabel, ...]
+    touchpoint_micro_f1: Figure | None
     abstained: float | None
-    accuracy_when_sure: float | None  # of moment, over the posts that did not abstain
+    accuracy_when_sure: float | None  # of the moment, over the posts that did not abstain
+    abstention: tuple[tuple[float, float], ...]  # share abstaining, accuracy of the moment of the others
+    sources: tuple[SourceReport, ...]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def evaluate(classifier: Classifier, examples: Sequence[Example]) -> Report:
-    """Scores `examples` and reports every head they carry labels for."""
-    scores = classifier.classify([example.text for example in examples])
+def evaluate(classifier: Classifier, examples: Sequence[Example], advance: Callable[[int], object] = bool) -> Report:
+    """Scores `examples` and reports every head they carry labels for. `advance` hears how many were scored."""
+    scores: list[Scores] = []
+    for start in range(0, len(examples), _AT_ONCE):
+        part = examples[start : start + _AT_ONCE]
+        scores += classifier.classify([example.text for example in part])
+        advance(len(part))
     moments = np.array([example.moment for example in examples])
-    sentiments = np.array([example.sentiment for example in examples])
-    has_moment, has_sentiment = moments != UNKNOWN, sentiments != UNKNOWN
-    guessed = np.array([MOMENTS.index(score.moment) for score in scores])
+    known = moments != UNKNOWN
+    matrix = np.array([list(score.moments.values()) for score in scores])
+    guessed, confidence = matrix.argmax(axis=1), matrix.max(axis=1)
+    right = (guessed == moments)[known]
     sure = np.array([not score.abstained for score in scores])
-    named = [(s.touchpoints, x.touchpoints) for s, x in zip(scores, examples, strict=True) if x.touchpoints is not None]
-    counted = has_moment & sure
+    touchpoints, micro = _touchpoints(scores, examples)
     return Report(
         name=classifier.model,
         posts=len(examples),
-        moment=_probabilistic_head(MOMENTS, moments, has_moment, [s.moments for s in scores]),
-        groups_macro_f1=groups_macro_f1(moments[has_moment], guessed[has_moment]) if has_moment.any() else None,
-        sentiment=_probabilistic_head(SENTIMENTS, sentiments, has_sentiment, [s.sentiments for s in scores]),
-        touchpoint_micro_f1=_touchpoint_micro_f1(named) if named else None,
-        abstained=float(1 - sure[has_moment].mean()) if has_moment.any() else None,
-        accuracy_when_sure=float((guessed == moments)[counted].mean()) if counted.any() else None,
-    )
-
-
-def head_report(labels: Sequence[str], truth: Labels, guessed: Labels, ece: float | None = None) -> HeadReport:
-    """Figures of one head from true and guessed class numbers (n,)."""
-    indices = list(range(len(labels)))
-    by_class = precision_recall_fscore_support(truth, guessed, labels=indices, zero_division=0)
-    return HeadReport(
-        macro_f1=float(f1_score(truth, guessed, labels=indices, average="macro", zero_division=0)),
-        macro_recall=float(recall_score(truth, guessed, labels=indices, average="macro", zero_division=0)),
-        accuracy=float(accuracy_score(truth, guessed)),
-        ece=ece,
-        classes=tuple(
-            PerClass(label, float(p), float(r), float(f), int(n))
-            for label, p, r, f, n in zip(labels, *by_class, strict=True)
+        moment=_head(MOMENTS, moments, matrix),
+        groups=head_report(GROUPS, _TO_GROUP[moments[known]], _TO_GROUP[guessed[known]]) if known.any() else None,
+        sentiment=_head(
+            SENTIMENTS,
+            np.array([example.sentiment for example in examples]),
+            np.array([list(score.sentiments.values()) for score in scores]),
         ),
+        touchpoints=touchpoints,
+        touchpoint_micro_f1=micro,
+        abstained=float(1 - sure[known].mean()) if known.any() else None,
+        accuracy_when_sure=float(right[sure[known]].mean()) if sure[known].any() else None,
+        abstention=tuple(
+            (share, measures.accuracy_of_surest(confidence[known], right, share)) for share in ABSTAINING
+        ) if known.any() else (),
+        sources=_sources([x for x in examples if x.moment != UNKNOWN], moments[known], guessed[known]),
+    )  # fmt: skip
+
+
+def head_report(
+    labels: Sequence[str], truth: Labels, guessed: Labels, confidence: NDArray[np.floating] | None = None
+) -> HeadReport:
+    """Figures of one head from true and guessed class numbers (n,), and with `confidence` (n,) its calibration."""
+    cells = measures.cells(truth, guessed, len(labels))
+    macro_f1, macro_recall, accuracy = measures.figures(cells, measures.overall)
+    posts = np.bincount(truth, minlength=len(labels)).tolist()
+    classes = _per_label(labels, measures.figures(cells, measures.by_class), posts)
+    table = cells.sum(axis=0).astype(int).reshape(len(labels), len(labels))
+    confusion = tuple(tuple(row) for row in table.tolist())
+    if confidence is None:
+        return HeadReport(macro_f1, macro_recall, accuracy, classes, confusion)
+    bins = measures.bins(confidence, guessed == truth)
+    (ece,) = measures.figures(bins, measures.calibration_error)
+    count, confident, right = np.split(bins.sum(axis=0), 3)
+    reliability = tuple(
+        Bin(float(confident[i] / count[i]), float(right[i] / count[i]), int(count[i])) for i in range(BINS) if count[i]
     )
+    return HeadReport(macro_f1, macro_recall, accuracy, classes, confusion, ece, reliability)
 
 
-def groups_macro_f1(truth: Labels, guessed: Labels) -> float:
-    """Macro-F1 of research (zmot), feedback (tmot) and everything else."""
-    return float(f1_score(_GROUPS[truth], _GROUPS[guessed], average="macro", zero_division=0))
-
-
-def _probabilistic_head(
-    labels: Sequence[str], truth: Labels, known: NDArray[np.bool_], probabilities: Sequence[Any]
-) -> HeadReport | None:
+def _head(labels: Sequence[str], truth: Labels, matrix: NDArray[np.floating]) -> HeadReport | None:
+    known = truth != UNKNOWN
     if not known.any():
         return None
-    matrix = np.array([[row[label] for label in labels] for row in probabilities], dtype=np.float32)[known]
-    guessed = matrix.argmax(axis=1)
-    ece = expected_calibration_error(matrix.max(axis=1), guessed == truth[known])
-    return head_report(labels, truth[known], guessed, ece)
+    return head_report(labels, truth[known], matrix.argmax(axis=1)[known], matrix.max(axis=1)[known])
 
 
-def _touchpoint_micro_f1(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> float:
-    both = sum(len(set(named) & set(true)) for named, true in pairs)
-    return 2 * both / max(1, sum(len(named) + len(true) for named, true in pairs))
+def _per_label(labels: Sequence[str], each: Sequence[Figure], posts: Sequence[int]) -> tuple[PerLabel, ...]:
+    precision, recall, f1 = (each[at * len(labels) : (at + 1) * len(labels)] for at in range(3))
+    return tuple(PerLabel(*row) for row in zip(labels, precision, recall, f1, posts, strict=True))
 
 
-# Baselines ------------------------------------------------------------------------------------------------------------
-
-
-def majority(train: Sequence[Example], examples: Sequence[Example]) -> HeadReport:
-    """Always the most common moment of the training posts."""
-    most = int(np.bincount([example.moment for example in train], minlength=len(MOMENTS)).argmax())
-    truth = np.array([example.moment for example in examples])
-    return head_report(MOMENTS, truth, np.full_like(truth, most))
-
-
-def tfidf(train: Sequence[Example], examples: Sequence[Example]) -> HeadReport:
-    """Moment by word and character TF-IDF with logistic regression: what one gets without a transformer."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline, make_union
-
-    features = make_union(
-        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=3, sublinear_tf=True),
+def _touchpoints(scores: Sequence[Scores], examples: Sequence[Example]) -> tuple[tuple[PerLabel, ...], Figure | None]:
+    pairs = [(s.touchpoints, x.touchpoints) for s, x in zip(scores, examples, strict=True) if x.touchpoints is not None]
+    if not pairs:
+        return (), None
+    named, truth = (
+        np.array([[label in row[side] for label in TOUCHPOINTS] for row in pairs], dtype=bool) for side in (0, 1)
     )
-    model = make_pipeline(features, LogisticRegression(C=5, max_iter=300, class_weight="balanced"))
-    model.fit([example.text for example in train], [example.moment for example in train])
-    guessed = model.predict([example.text for example in examples])
-    return head_report(MOMENTS, np.array([example.moment for example in examples]), guessed)
+    *each, micro = measures.figures(measures.named_cells(truth, named), measures.by_label)
+    return _per_label(TOUCHPOINTS, each, truth.sum(axis=0).tolist()), micro
 
 
-def vader(examples: Sequence[Example]) -> HeadReport:
-    """Sentiment by VADER with its authors' thresholds: compound at least 0.05 positive, at most -0.05 negative."""
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
-    analyser = SentimentIntensityAnalyzer()
-    compound = np.array([analyser.polarity_scores(example.text)["compound"] for example in examples])
-    guessed = np.where(compound >= 0.05, 2, np.where(compound <= -0.05, 0, 1))
-    return head_report(SENTIMENTS, np.array([example.sentiment for example in examples]), guessed)
+def _sources(examples: Sequence[Example], truth: Labels, guessed: Labels) -> tuple[SourceReport, ...]:
+    found = []
+    names = np.array([example.source for example in examples])
+    for name in sorted(set(names) - {""}):
+        of = names == name
+        if of.sum() < _SMALLEST_SOURCE:
+            continue
+        sums = measures.cells(truth[of], guessed[of], len(MOMENTS)).sum(axis=0)
+        there = np.unique(truth[of])
+        f1 = measures.by_class(sums)[2 * len(MOMENTS) :][there].mean()
+        found.append(SourceReport(name, int(of.sum()), float((truth == guessed)[of].mean()), float(f1)))
+    return tuple(found)

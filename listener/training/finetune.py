@@ -9,115 +9,118 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 from tqdm import tqdm
 
-from listener.engine.labels import MOMENTS, TOUCHPOINTS
 from listener.training.dataset import Example, shuffled_batches, tokenise
 from listener.training.model import MomentModel, loss
+from listener.training.targets import Weights, targets, weights
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train. `passes` are over the labelled posts; the sentiment corpora are spread over the same passes."""
+    """How to train. `passes` are over the labelled posts; the other texts are spread over the same passes."""
 
     passes: int = 4
     sentiment_passes: float = 2.0
+    unlabelled_passes: float = 0.0
     batch: int = 32
-    rate: float = 1e-4
+    rate: float = 1.5e-4  # of the top layer
     head_rate: float = 1e-3
     max_tokens: int = 192
+    layer_decay: float = 0.9  # each layer below the top learns at this share of the rate of the one above it
     class_weight_power: float = 0.3  # moment class weight = (share of the class) ** -power
+    sentiment_weight_power: float = 0.5  # the same for texts with a sentiment alone
+    trust: float = 0.5  # share of the target that a teacher has where there is a label too
     seed: int = 1
 
 
-def plan(labelled: Sequence[Example], sentiment: Sequence[Example], recipe: Recipe) -> list[list[Example]]:
-    """The examples of each pass: all labelled posts, and a fresh stretch of the sentiment corpora."""
+def plan(
+    labelled: Sequence[Example], sentiment: Sequence[Example], unlabelled: Sequence[Example], recipe: Recipe
+) -> list[list[Example]]:
+    """The examples of each pass: all labelled posts, and a fresh stretch each of sentiment corpora and of the rest."""
     rng = random.Random(recipe.seed)  # noqa: S311
-    stock: list[Example] = []
-    passes = []
-    share = int(len(sentiment) * recipe.sentiment_passes / recipe.passes)
-    for _ in range(recipe.passes):
-        while len(stock) < share:
-            more = list(sentiment)
-            rng.shuffle(more)
-            stock += more
-        passes.append([*labelled, *stock[:share]])
-        del stock[:share]
+    passes = [list(labelled) for _ in range(recipe.passes)]
+    for texts, times in ((sentiment, recipe.sentiment_passes), (unlabelled, recipe.unlabelled_passes)):
+        share = int(len(texts) * times / recipe.passes)
+        stock: list[Example] = []
+        for examples in passes:
+            while len(stock) < share:
+                more = list(texts)
+                rng.shuffle(more)
+                stock += more
+            examples += stock[:share]
+            del stock[:share]
     return passes
 
 
-def collate(tokens: Sequence[list[int]], examples: Sequence[Example]) -> dict[str, Tensor]:
+def collate(
+    tokens: Sequence[list[int]], examples: Sequence[Example], by_class: Weights, trust: float
+) -> dict[str, Tensor]:
     """Padded tensors of a batch. The width is a multiple of 16, which bf16 kernels on CPUs need for their fast path."""
     width = -(-max(map(len, tokens)) // 16) * 16
     ids = torch.zeros(len(tokens), width, dtype=torch.long)
     mask = torch.zeros(len(tokens), width, dtype=torch.long)
-    touchpoints = torch.full((len(tokens), len(TOUCHPOINTS)), float("nan"))
-    for row, (text, example) in enumerate(zip(tokens, examples, strict=True)):
+    for row, text in enumerate(tokens):
         ids[row, : len(text)] = torch.tensor(text)
         mask[row, : len(text)] = 1
-        if example.touchpoints is not None:
-            touchpoints[row] = torch.tensor([float(label in example.touchpoints) for label in TOUCHPOINTS])
+    heads = zip(*(targets(example, by_class, trust) for example in examples), strict=True)
+    moment, sentiment, touchpoints = (torch.from_numpy(np.stack(rows)).float() for rows in heads)
     return {
-        "input_ids": ids,
-        "attention_mask": mask,
-        "moment": torch.tensor([example.moment for example in examples]),
-        "sentiment": torch.tensor([example.sentiment for example in examples]),
-        "touchpoints": touchpoints,
-    }
-
-
-def class_weights(labelled: Sequence[Example], power: float) -> Tensor:
-    """Weights (7,) that lift rare moments a little, with mean 1 over the examples."""
-    counts = torch.bincount(torch.tensor([x.moment for x in labelled if x.moment >= 0]), minlength=len(MOMENTS)).float()
-    weights = (counts.clamp(min=1) / counts.sum()) ** -power
-    return weights * counts.sum() / (weights * counts).sum()
+        "input_ids": ids, "attention_mask": mask,
+        "moment": moment, "sentiment": sentiment, "touchpoints": touchpoints,
+    }  # fmt: skip
 
 
 def finetune(
-    base: Path,
+    model: MomentModel,
     tokenizer: Tokenizer,
     labelled: Sequence[Example],
     sentiment: Sequence[Example],
     recipe: Recipe,
     out: Path,
+    unlabelled: Sequence[Example] = (),
 ) -> MomentModel:
-    """Trains and returns the model, in evaluation mode.
+    """Trains `model` and returns it, in evaluation mode. `unlabelled` texts carry a teacher's word (`Example.taught`).
 
     After every pass the state goes to `out`/checkpoint.pt, and a run that finds one there goes on from it.
     """
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = MomentModel(base)
     model.to(device)
     model.freeze_embeddings()
     optimiser = _optimiser(model, recipe)
-    passes = plan(labelled, sentiment, recipe)
+    passes = plan(labelled, sentiment, unlabelled, recipe)
     steps = sum(-(-len(examples) // recipe.batch) for examples in passes)
     warmup = max(1, steps // 16)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warmup, max(0.0, (steps - step) / max(1, steps - warmup)))
     )
-    weights = class_weights(labelled, recipe.class_weight_power).to(device)
+    by_class = weights(labelled, sentiment, recipe.class_weight_power, recipe.sentiment_weight_power)
     done = _resume(out / "checkpoint.pt", model, optimiser, schedule, device)
     for number, examples in enumerate(passes[done:], done + 1):
-        _train_pass(model, optimiser, schedule, tokenizer, examples, weights, recipe, number, device)
+        _train_pass(model, optimiser, schedule, tokenizer, examples, by_class, recipe, number, device)
         _checkpoint(out / "checkpoint.pt", model, optimiser, schedule, number)
     model.eval()
     return model
 
 
 def _optimiser(model: MomentModel, recipe: Recipe) -> torch.optim.Optimizer:
-    encoder = [weight for weight in model.encoder.parameters() if weight.requires_grad]
-    groups = [{"params": encoder, "lr": recipe.rate}, {"params": model.heads.parameters(), "lr": recipe.head_rate}]
+    layers = list(model.encoder.encoder.layer)
+    groups = [
+        {"params": list(layer.parameters()), "lr": recipe.rate * recipe.layer_decay**above}
+        for above, layer in enumerate(reversed(layers))
+    ]
+    groups.append({"params": list(model.heads.parameters()), "lr": recipe.head_rate})
     return torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
 
 
 def _train_pass(
     model: MomentModel, optimiser: Any, schedule: Any, tokenizer: Tokenizer, examples: Sequence[Example],
-    weights: Tensor, recipe: Recipe, number: int, device: torch.device,
+    by_class: Weights, recipe: Recipe, number: int, device: torch.device,
 ) -> None:  # fmt: skip
     tokens = tokenise(tokenizer, examples, recipe.max_tokens)
     order = shuffled_batches([len(ids) for ids in tokens], recipe.batch, random.Random(recipe.seed * 1000 + number))  # noqa: S311
@@ -126,11 +129,11 @@ def _train_pass(
     interval = 0.5 if sys.stderr.isatty() else 30.0
     with tqdm(total=len(examples), desc=f"pass {number}/{recipe.passes}", unit="post", mininterval=interval) as bar:
         for batch in order:
-            tensors = collate([tokens[i] for i in batch], [examples[i] for i in batch])
+            tensors = collate([tokens[i] for i in batch], [examples[i] for i in batch], by_class, recipe.trust)
             moved = {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
             with torch.autocast(device.type, dtype=torch.bfloat16):
                 logits = model(moved["input_ids"], moved["attention_mask"])
-            value = loss(logits, moved["moment"], moved["sentiment"], moved["touchpoints"], weights)
+            value = loss(logits, moved["moment"], moved["sentiment"], moved["touchpoints"])
             optimiser.zero_grad(set_to_none=True)
             value.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

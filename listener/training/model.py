@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-import torch
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import AutoModel, PretrainedConfig
 
 from listener.engine.calibration import WIDTH
 
@@ -15,9 +14,13 @@ from listener.engine.calibration import WIDTH
 class MomentModel(nn.Module):  # type: ignore[misc,unused-ignore]  # torch is not always installed beside mypy
     """A BERT-like encoder, mean pooling over real tokens, and one linear map to the 27 logits of the three heads."""
 
-    def __init__(self, base: Path, dropout: float = 0.1) -> None:
+    def __init__(self, base: Path | PretrainedConfig, dropout: float = 0.1) -> None:
+        """With the weights of the folder `base`, or with none yet where only an architecture is given."""
         super().__init__()
-        self.encoder = AutoModel.from_pretrained(str(base), add_pooling_layer=False)
+        if isinstance(base, Path):
+            self.encoder = AutoModel.from_pretrained(str(base), add_pooling_layer=False)
+        else:
+            self.encoder = AutoModel.from_config(base, add_pooling_layer=False)
         self.dropout = nn.Dropout(dropout)
         self.heads = nn.Linear(self.encoder.config.hidden_size, WIDTH)
 
@@ -34,17 +37,14 @@ class MomentModel(nn.Module):  # type: ignore[misc,unused-ignore]  # torch is no
             weight.requires_grad = False
 
 
-def loss(logits: Tensor, moment: Tensor, sentiment: Tensor, touchpoints: Tensor, weights: Tensor) -> Tensor:
-    """Sum of the heads' losses; rows without a label for a head (UNKNOWN, or NaN touchpoints) do not count there.
+def loss(logits: Tensor, moment: Tensor, sentiment: Tensor, touchpoints: Tensor) -> Tensor:
+    """Sum of the heads' losses for logits (n, 27).
 
-    `weights` (7,) are the class weights of the moment head.
+    `moment` (n, 7) and `sentiment` (n, 3) are the target probabilities times the weight of the row, all zero where the
+    post has no label for the head; `touchpoints` (n, 17) are probabilities, NaN where there is no label.
     """
     by_moment, by_sentiment, by_touchpoint = logits.float().split([7, 3, WIDTH - 10], dim=1)
-    total = logits.new_zeros((), dtype=torch.float32)
-    if (moment >= 0).any():
-        total = total + nn.functional.cross_entropy(by_moment, moment, weight=weights, label_smoothing=0.05)
-    if (sentiment >= 0).any():
-        total = total + nn.functional.cross_entropy(by_sentiment, sentiment, label_smoothing=0.05)
+    total = _cross_entropy(by_moment, moment) + _cross_entropy(by_sentiment, sentiment)
     known = ~touchpoints.isnan().any(dim=1)
     if known.any():
         # Summed over labels and scaled: a mean over 17 mostly empty columns would drown in the other two heads.
@@ -52,3 +52,8 @@ def loss(logits: Tensor, moment: Tensor, sentiment: Tensor, touchpoints: Tensor,
         named = cross_entropy(by_touchpoint[known], touchpoints[known], reduction="none")
         total = total + 0.3 * named.sum(dim=1).mean()
     return total
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy over the rows that have a target; 0 when none has."""
+    return -(targets * logits.log_softmax(dim=1)).sum() / (targets.sum(dim=1) > 0).sum().clamp(min=1)

@@ -1,0 +1,130 @@
+"""The gate: floors under the model's figures, kept beside the model, so that no change makes it worse unnoticed.
+
+models/gate.json holds, for every file of labelled posts, the digest of the file, the model that was measured, and for
+each figure its floor and its noise: the standard error of the figure over resampled posts. A figure may fall below its
+floor by its noise, since two models that differ by less cannot be told apart on that file; beyond that the gate fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from listener.errors import ListenerError
+from listener.training.evaluate import Report
+from listener.training.measures import Figure
+
+_DIGITS = 4  # a figure is compared as it is written
+_LOWER_IS_BETTER = frozenset(("moment ECE", "sentiment ECE"))
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """A figure that is worse than its floor by more than its noise."""
+
+    figure: str
+    floor: float
+    noise: float
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.figure}: {self.value:.4f}, floor {self.floor:.4f}, noise {self.noise:.4f}"
+
+
+def figures(report: Report) -> dict[str, Figure]:
+    """The figures that have floors, by the name they have in gate.json."""
+    return dict(_figures(report))
+
+
+def _figures(report: Report) -> Iterator[tuple[str, Figure]]:
+    if report.moment and report.groups:
+        yield "moment macro-F1", report.moment.macro_f1
+        yield "moment accuracy", report.moment.accuracy
+        yield "zmot, tmot, other macro-F1", report.groups.macro_f1
+        yield from ((f"{each.label} F1", each.f1) for each in report.groups.classes if each.label != "other")
+        if report.moment.ece:
+            yield "moment ECE", report.moment.ece
+    if report.sentiment:
+        yield "sentiment macro-F1", report.sentiment.macro_f1
+        yield "sentiment macro-recall", report.sentiment.macro_recall
+        if report.sentiment.ece:
+            yield "sentiment ECE", report.sentiment.ece
+    if report.touchpoint_micro_f1:
+        yield "touchpoints micro-F1", report.touchpoint_micro_f1
+
+
+def falls(gate: Path, data: Path, report: Report) -> list[Fall]:
+    """Every figure of `report`, measured on the file `data`, that fell through its floor.
+
+    Raises ListenerError when the gate has no floors for this very file.
+    """
+    entry = _read(gate).get(data.name)
+    if entry is None:
+        raise ListenerError(f"{gate} has no floors for {data.name}; `--write-gate` writes them")
+    if entry["sha256"] != _digest(data):
+        raise ListenerError(
+            f"{data} is not the file whose floors stand in {gate} (SHA-256 differs). Measure on that file, "
+            "or write new floors with --write-gate --allow-regression."
+        )
+    now = figures(report)
+    found = []
+    for name, floor in entry["figures"].items():
+        if name not in now:
+            raise ListenerError(f"{gate}: {data.name} has a floor for {name}, which {report.name} was not measured by")
+        sign = -1 if name in _LOWER_IS_BETTER else 1
+        if sign * (round(now[name].value, _DIGITS) - floor["floor"]) < -floor["noise"]:
+            found.append(Fall(name, floor["floor"], floor["noise"], now[name].value))
+    return found
+
+
+def write(gate: Path, data: Path, report: Report, *, allow_regression: bool = False) -> list[str]:
+    """Makes the figures of `report` the floors for `data`; returns which floors were lowered.
+
+    Raises ListenerError when a floor would be lowered, or would belong to another file, without `allow_regression`.
+    """
+    entries = _read(gate) if gate.exists() else {}
+    before = entries.get(data.name)
+    now = figures(report)
+    lowered = []
+    if before and before["sha256"] != _digest(data):
+        lowered.append(f"{data.name} is another file now: its old floors do not hold for it")
+    for name, floor in (before or {"figures": {}})["figures"].items():
+        sign = -1 if name in _LOWER_IS_BETTER else 1
+        if name not in now or sign * (round(now[name].value, _DIGITS) - floor["floor"]) < 0:
+            value = f"{now[name].value:.4f}" if name in now else "gone"
+            lowered.append(f"{name}: {floor['floor']:.4f} -> {value}")
+    if lowered and not allow_regression:
+        raise ListenerError(
+            f"{gate} stays as it is, floors would be lowered: {'; '.join(lowered)}. Give --allow-regression to do so."
+        )
+    entries[data.name] = {
+        "sha256": _digest(data),
+        "posts": report.posts,
+        "model": report.name,
+        "figures": {
+            name: {"floor": round(figure.value, _DIGITS), "noise": round(figure.error, _DIGITS)}
+            for name, figure in now.items()
+        },
+    }
+    gate.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return lowered
+
+
+def _read(gate: Path) -> dict[str, Any]:
+    try:
+        entries = json.loads(gate.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ListenerError(f"{gate} is not there; `listener evaluate FILE --write-gate` makes it") from error
+    except ValueError as error:
+        raise ListenerError(f"{gate} cannot be read: {error}") from error
+    if not isinstance(entries, dict):
+        raise ListenerError(f"{gate} is no gate: it has to be an object by file name")
+    return entries
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
