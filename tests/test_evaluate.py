@@ -144,6 +144,13 @@ def test_the_picture_is_a_document_with_a_panel_a_head(examples):
     assert len(list(root.iter("{http://www.w3.org/2000/svg}circle"))) >= 10
 
 
+def test_the_released_model_is_at_its_floors():
+    """The fast gate: posts of the project's own, never trained on, and the floors that came with the model."""
+    posts = Path(__file__).parent.parent / "data/gate/posts.jsonl"
+    result = CliRunner().invoke(main, ["evaluate", str(posts), "--gate"], catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+
+
 class TestGate:
     @pytest.fixture
     def data(self, tmp_path) -> Path:

@@ -196,7 +196,7 @@ def test_quantising_moves_no_weight_by_more_than_half_a_step(rows):
 def test_a_released_model_can_be_trained_on(trained, tmp_path):
     model = export.restored(trained).eval()
     text = "which hotel is best is it worth the price"
-    ids = OnnxClassifier(trained)._tokenizer.encode(text).ids
+    ids = OnnxClassifier(trained).tokenizer.encode(text).ids
     with torch.inference_mode():
         ours = model(torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long)).numpy()
     assert ours == pytest.approx(OnnxClassifier(trained).logits([text]), abs=0.3)

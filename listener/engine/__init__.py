@@ -87,9 +87,11 @@ def devices(settings: ModelSettings) -> dict[str, str]:
 
 
 def _needs_ours(settings: ModelSettings) -> bool:
-    from listener.engine.checkpoint import HEADS
+    """Whether a label is left for our own model to judge."""
+    from listener.engine.checkpoint import HEADS, read
 
-    return set(settings.heads) != set(HEADS)
+    others = settings.heads
+    return set(others) != set(HEADS) or bool(read("touchpoints", others["touchpoints"]).missing)
 
 
 def _torch() -> ModuleType:

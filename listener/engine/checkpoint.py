@@ -19,17 +19,15 @@ from listener.settings import HeadSettings, nearest
 
 HEADS: Mapping[str, tuple[str, ...]] = {"moment": MOMENTS, "sentiment": SENTIMENTS, "touchpoints": TOUCHPOINTS}
 _ARCHITECTURE = "ForSequenceClassification"
-_TOKENIZER = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
-    "vocab.json", "merges.txt", "*.model", "bpe.codes",
-)  # fmt: skip
+_VOCABULARY = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")  # one of them is the tokenizer's
+_TOKENIZER = (*_VOCABULARY, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
 # In the order in which transformers looks for them, whole or in parts.
 _WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "pytorch_model.bin", "pytorch_model-*-of-*.bin")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder that judges one head. `ours` stands beside `theirs`, in the order of its outputs; "" is left out.
+    """A folder that judges one head. `ours` stands beside `theirs`, in the order of its outputs; "" is none of ours.
 
     `several` is True when any number of its labels may hold at once (sigmoid), False when exactly one does (softmax).
     """
@@ -48,8 +46,13 @@ class Checkpoint:
     def __str__(self) -> str:
         """`my-roberta: LABEL_0 is negative, LABEL_1 is positive`, for people."""
         told = [mine if mine == label else f"{label} is {mine or 'left out'}" for label, mine in self._pairs()]
-        never = [label for label in HEADS[self.head] if label not in self.ours]
-        return f"{self.folder}: {', '.join(told)}" + (f"; never {', '.join(never)}" if never else "")
+        others = "; the released model names " if self.head == "touchpoints" else "; never "
+        return f"{self.folder}: {', '.join(told)}" + (others + ", ".join(self.missing) if self.missing else "")
+
+    @property
+    def missing(self) -> list[str]:
+        """The labels of ours that it cannot tell."""
+        return [label for label in HEADS[self.head] if label not in self.ours]
 
     def _pairs(self) -> Iterable[tuple[str, str]]:
         return zip(self.theirs, self.ours, strict=True)
@@ -59,7 +62,8 @@ def read(head: str, settings: HeadSettings) -> Checkpoint:
     """What the checkpoint of a head, a key of HEADS, says of it.
 
     Raises ModelError when there is no such checkpoint here, when a label on either side is unknown or has no
-    counterpart (`partial` lets ours go without), and when its outputs are of another kind than the head's.
+    counterpart (ours may go without under `partial`, and touchpoints, which the released model can name beside it),
+    and when its outputs are of another kind than the head's.
     """
     folder, labels = settings.folder, settings.labels
     config = _config(folder)
@@ -74,17 +78,18 @@ def read(head: str, settings: HeadSettings) -> Checkpoint:
         )
     if wrong := [*_unknown(labels, theirs, head), *_without(labels, theirs, head)]:
         raise ModelError(f"{folder}: {'; '.join(wrong)}")
-    ours = tuple(_ours(label, labels, head) or "" for label in theirs)
-    missing = [label for label in HEADS[head] if label not in ours]
-    if missing and not (settings.partial and any(ours)):
-        raise ModelError(
-            f"{folder}: none of its labels ({_listed(theirs)}) is {' or '.join(missing)}. "
-            "Map one to it under labels, or say partial = true: what it cannot tell is then never found"
-        )
     if settings.threshold is not None and head != "touchpoints":
         raise ModelError(f"threshold is for touchpoints; for a {head} the surest label counts")
     several = head == "touchpoints" and kind != "single_label_classification"
-    return Checkpoint(folder, head, theirs, ours, several)
+    found = Checkpoint(folder, head, theirs, tuple(_ours(label, labels, head) or "" for label in theirs), several)
+    if not any(found.ours):
+        raise ModelError(f"{folder}: all of its labels are left out; at least one has to be a touchpoint of ours")
+    if found.missing and not settings.partial and head != "touchpoints":
+        raise ModelError(
+            f"{folder}: none of its labels ({_listed(theirs)}) is {' or '.join(found.missing)}. "
+            "Map one to it under labels, or say partial = true: what it cannot tell is then never found"
+        )
+    return found
 
 
 def name(head: str, settings: HeadSettings) -> str:
@@ -118,8 +123,10 @@ def _config(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{folder} holds a {', '.join(map(str, built))}; a model that judges texts is a ...{_ARCHITECTURE}"
         )
-    if not any(any(folder.glob(form)) for form in _WEIGHTS):
+    if not _matching(folder, _WEIGHTS):
         raise ModelError(f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin")
+    if not _matching(folder, _VOCABULARY):  # transformers would go on, with a tokenizer that knows no word
+        raise ModelError(f"{folder} holds no tokenizer: save the model's there, tokenizer.json or its vocabulary")
     return config
 
 

@@ -39,38 +39,38 @@ class OnnxClassifier:
         """
         config = _read_config(folder)
         try:
-            self._calibration = Calibration(**config["calibration"])
+            self.calibration = Calibration(**config["calibration"])
         except TypeError as error:
             raise ModelError(f"{folder / 'config.json'}: calibration cannot be read: {error}. Reinstall it.") from error
         if abstain_below is not None:
-            self._calibration = replace(self._calibration, abstain_below=abstain_below)
+            self.calibration = replace(self.calibration, abstain_below=abstain_below)
         self._limit = int(config["max_tokens"])
         self.model = _name(config)
         # Only Linux tells which cores this process may use; a container often has fewer than the machine.
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._threads = threads or cores
-        self._session, self._tokenizer = _open(folder, config)
+        self._session, self.tokenizer = _open(folder, config)
         self._masked = "attention_mask" in {each.name for each in self._session.get_inputs()}
 
     def classify(self, texts: Sequence[str]) -> list[Scores]:
         """Scores in the order of `texts`. Raises MemoryError only when a single text does not fit."""
-        return to_scores(self.logits(texts), self._calibration) if texts else []
+        return to_scores(self.logits(texts), self.calibration) if texts else []
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
         """Calibrated probabilities (n, 27): moments, sentiments, touchpoints."""
-        return probabilities(self.logits(texts), self._calibration)
+        return probabilities(self.logits(texts), self.calibration)
 
     def logits(self, texts: Sequence[str]) -> Floats:
         """Raw outputs (n, 27): moments, sentiments, touchpoints."""
         tokens: list[list[int]] = []
         for first in range(0, len(texts), _TOKENIZE_AT_ONCE):
-            coded = self._tokenizer.encode_batch_fast(list(texts[first : first + _TOKENIZE_AT_ONCE]))
+            coded = self.tokenizer.encode_batch_fast(list(texts[first : first + _TOKENIZE_AT_ONCE]))
             tokens += [head_and_tail(each.ids, self._limit) for each in coded]
         logits = np.empty((len(tokens), WIDTH), dtype=np.float32)
         work = list(batches([len(ids) for ids in tokens], BATCH_TOKENS))
 
         def run(batch: list[int]) -> None:
-            logits[batch] = self._run(np.array([tokens[index] for index in batch], dtype=np.int64))
+            logits[batch] = self.run(np.array([tokens[index] for index in batch], dtype=np.int64))
 
         if len(work) == 1 or self._threads == 1:
             for batch in work:
@@ -82,7 +82,7 @@ class OnnxClassifier:
                     pass  # a batch that failed raises here
         return logits
 
-    def _run(self, ids: NDArray[np.int64]) -> Floats:
+    def run(self, ids: NDArray[np.int64]) -> Floats:
         inputs = {"input_ids": ids}
         if self._masked:  # a graph as versions before 0.3 exported it
             inputs["attention_mask"] = np.ones_like(ids)

@@ -37,7 +37,7 @@ class TorchClassifier:
         threads: int = 0,
         abstain_below: float | None = None,
     ) -> None:
-        """`heads` by their names, keys of HEADS; `base` may be None when they are all there.
+        """`heads` by their names, keys of HEADS; `base` may be None when they leave nothing to it.
 
         `threads` as torch counts them, 0 for its own choice, all cores that this process may use. The moment abstains
         below `abstain_below`; a checkpoint knows no threshold of its own, so the usual one holds without it.
@@ -59,8 +59,7 @@ class TorchClassifier:
 
     def _judged(self, scores: Sequence[Scores], head: TorchHead, found: Floats) -> list[Scores]:
         """The scores with one head's probabilities (n, labels of ours) in their place."""
-        labels = HEADS[head.head]
-        rows = [dict(zip(labels, row, strict=True)) for row in found.tolist()]
+        rows = [dict(zip(HEADS[head.head], row, strict=True)) for row in found.tolist()]
         pairs = zip(scores, rows, strict=True)
         if head.head == "moment":
             return [
@@ -69,10 +68,11 @@ class TorchClassifier:
             ]
         if head.head == "sentiment":
             return [replace(each, sentiments=row) for each, row in pairs]
-        return [
-            replace(each, touchpoints=tuple(label for label, p in row.items() if p >= head.threshold))
+        named = [
+            tuple(x for x, p in row.items() if (x in each.touchpoints if x in head.missing else p >= head.threshold))
             for each, row in pairs
         ]
+        return [replace(each, touchpoints=labels) for each, labels in zip(scores, named, strict=True)]
 
 
 def load(settings: ModelSettings, base: Classifier | None) -> TorchClassifier:
@@ -89,6 +89,7 @@ class TorchHead:
         self._checkpoint = checkpoint.read(head, settings)
         self.head = head
         self.name = checkpoint.name(head, settings)
+        self.missing = frozenset(self._checkpoint.missing)
         self.threshold = _THRESHOLD if settings.threshold is None else settings.threshold
         self._temperature = settings.temperature
         self._device = device(settings.device)
@@ -96,9 +97,7 @@ class TorchHead:
         self._tokenizer, self._model = _open(self._checkpoint)
         self._model.to(self._device)
         self._limit = _limit(self._tokenizer, self._model)
-        # A decoder finds a text's last token by the padding behind it; without such a token it takes them one by one.
-        alone = getattr(self._model.config, "pad_token_id", None) is None
-        self._batch_tokens = 1 if alone else _BATCH_TOKENS[self._device.type]
+        self._batch_tokens = _BATCH_TOKENS[self._device.type]
         # (theirs, ours), 1 where a label of theirs is one of ours
         self._map = np.array([[mine == label for label in HEADS[head]] for mine in self._checkpoint.ours], np.float32)
 
@@ -199,15 +198,18 @@ def _open(of: checkpoint.Checkpoint) -> tuple[Any, Any]:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{of.folder}: the model cannot be loaded: {reason}") from error
     if lost := sorted({*report["missing_keys"], *(each[0] for each in report["mismatched_keys"])}):
+        first = ", ".join(lost[:3]) + (" and more" if len(lost) > 3 else "")
         raise ModelError(
-            f"{of.folder}: the weights do not fit config.json: {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''} would be "
-            "made up at random; give a model that was fine-tuned to classify"
+            f"{of.folder}: the weights have no {first} that fits config.json, and made-up ones would judge at random; "
+            "give a model that was fine-tuned to classify"
         )
     tokens = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > tokens:
         raise ModelError(
             f"{of.folder}: the tokenizer knows {len(tokenizer)} tokens, the model {tokens}; they are not of one make"
         )
+    if getattr(model.config, "pad_token_id", None) is None:
+        model.config.pad_token_id = -1  # decoders refuse batches without one; nothing is padded here
     return tokenizer, model.float().eval()
 
 
