@@ -2,9 +2,10 @@
 
 python benchmarks/long_texts.py CORPORA
 
-CORPORA is the folder of public corpora the model card names. Only texts longer than 192 tokens are used, from sets whose
-authors gave stars or a thumb. A way is better when the model's sentiment orders the reviews as their authors' ratings do
-(area under the ROC curve, liked against disliked), and when it sees that a review tells of an experience (share of tmot).
+CORPORA is the folder of public corpora the model card names. Only texts longer than 192 tokens are used, from sets
+whose authors gave stars or a thumb. A way is better when the model's sentiment orders the reviews as their authors'
+ratings do (area under the ROC curve, liked against disliked), and when it sees that a review tells of an experience
+(share of tmot).
 """
 
 from __future__ import annotations

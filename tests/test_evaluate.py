@@ -17,8 +17,10 @@ from listener.cli import main
 from listener.engine.labels import MOMENTS, SENTIMENTS, TOUCHPOINTS
 from listener.errors import ListenerError
 from listener.records import Scores
+from listener.resources import model_folder
 from listener.training import baselines, evaluate, gate, measures, picture
 from listener.training.dataset import Example, read_any
+from listener.training.labelled import read_labelled
 
 pairs = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=60)
 
@@ -95,6 +97,28 @@ def test_calibration_error_is_zero_when_confidence_is_accuracy_and_large_when_it
         assert measures.calibration_error(sums) == pytest.approx(error, abs=1e-9)
 
 
+def test_a_small_calibration_error_lies_in_its_interval():
+    rng = np.random.default_rng(3)
+    confidence = rng.uniform(0.4, 1.0, 1000)
+    columns = measures.bins(confidence, rng.random(1000) < confidence)
+    (plain,) = measures.figures(columns, measures.calibration_error)
+    (error,) = measures.figures(columns, measures.calibration_error, centred=True)
+    assert error.low < error.value == plain.value < error.high
+    assert (plain.low + plain.high) / 2 - error.value > 0.01  # resampling adds noise, and noise is added error
+    assert (error.low + error.high) / 2 == pytest.approx(error.value, abs=0.003)
+
+
+def test_the_gain_of_abstaining_is_that_of_the_curve_and_none_when_confidence_says_nothing():
+    rng = np.random.default_rng(4)
+    right = rng.random(2000) < 0.7
+    telling = np.where(right, rng.uniform(0.4, 1.0, 2000), rng.uniform(0.2, 0.8, 2000))
+    (gain,) = measures.figures(measures.surest(telling, right, 0.15), measures.gain)
+    assert gain.value == pytest.approx(measures.accuracy_of_surest(telling, right, 0.15) - right.mean())
+    assert 0.05 < gain.low < gain.value < gain.high < 0.15
+    (nothing,) = measures.figures(measures.surest(rng.random(2000), right, 0.15), measures.gain)
+    assert nothing.low < 0 < nothing.high
+
+
 def test_many_posts_do_not_take_much_memory():
     truth = np.arange(60_000) % 3
     columns = measures.cells(truth, truth, 3)
@@ -129,19 +153,49 @@ def test_posts_with_a_sentiment_alone_are_measured_too(tmp_path):
         read_any(path, None, "val")
 
 
+@pytest.mark.parametrize(
+    "row, wrong",
+    [
+        ("[1]", "not an object"),
+        ('{"label": "positive", "text": "x"}', '"id" is missing'),
+        ('{"id": "a", "label": "positive"}', '"text" is missing'),
+        ('{"id": "a", "text": 5, "moment": "none", "sentiment": "neutral", "touchpoints": []}', '"text" is missing or'),
+        ('{"id": "a", "text": "x", "moment": "none", "sentiment": "neutral", "touchpoints": null}', "no list"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named_with_its_file(tmp_path, row, wrong):
+    good = '{"id": "g", "text": "x", "moment": "none", "sentiment": "neutral", "touchpoints": []}\n'
+    (tmp_path / "posts.jsonl").write_text(good + row + "\n")
+    result = CliRunner().invoke(main, ["evaluate", str(tmp_path / "posts.jsonl")], catch_exceptions=False)
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'posts.jsonl'}, row 2: " in result.stderr and wrong in result.stderr
+
+
+@pytest.mark.parametrize("name, content", [("posts.jsonl.gz", b"plain\n"), ("posts.jsonl", b'{"id": "\xff"}\n')])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ListenerError, match=f"{name} cannot be read"):
+        read_labelled(tmp_path / name, None, "test")
+
+
 def test_a_review_site_is_guessed_to_be_feedback(examples):
     guessed = baselines.review_site(examples)
     assert {(example.source, MOMENTS[g]) for example, g in zip(examples, guessed, strict=True)} == {
         ("steam_reviews", "tmot"), ("forum", "none"),
     }  # fmt: skip
-    assert baselines.review_site([Example("1", "x", moment=0)]) is None
+    assert baselines.review_site([Example("1", "x", moment=0), Example("2", "x", moment=0, source="letters")]) is None
 
 
 def test_the_picture_is_a_document_with_a_panel_a_head(examples):
     root = ElementTree.fromstring(picture.reliability(evaluate.evaluate(Stand(examples, wrong=0.2), examples)))
     texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "Moment" in texts and "Sentiment" in texts
-    assert len(list(root.iter("{http://www.w3.org/2000/svg}circle"))) >= 10
+    dots = list(root.iter("{http://www.w3.org/2000/svg}circle"))
+    spans = [line for line in root.iter("{http://www.w3.org/2000/svg}line") if line.get("class") == "luck"]
+    assert len(dots) == len(spans) >= 10
+    for dot, span in zip(dots, spans, strict=True):
+        assert dot.get("cx") == span.get("x1") == span.get("x2")
+        assert float(span.get("y2")) <= float(dot.get("cy")) <= float(span.get("y1"))
 
 
 def test_the_released_model_is_at_its_floors():
@@ -165,17 +219,43 @@ class TestGate:
 
     def test_the_same_model_passes_and_one_within_the_noise_too(self, floors, data, examples):
         assert gate.falls(floors, data, evaluate.evaluate(Stand(examples, 0.2), examples)) == []
-        entry = json.loads(floors.read_text())[data.name]["figures"]["moment accuracy"]
-        assert 0.01 < entry["noise"] < 0.03  # sqrt(0.8 * 0.2 / 420) is 0.0195
+        figures = json.loads(floors.read_text())[f"{data.parent.name}/posts.jsonl"]["figures"]
+        assert 0.01 < figures["moment accuracy"]["noise"] < 0.03  # sqrt(0.8 * 0.2 / 420) is 0.0195
+        assert "accuracy gained when 15 % abstain" in figures
 
     def test_a_worse_model_fails_and_the_figures_are_named(self, floors, data, examples):
-        fallen = {fall.figure for fall in gate.falls(floors, data, evaluate.evaluate(Stand(examples, 0.4), examples))}
-        assert {"moment macro-F1", "zmot F1", "sentiment macro-F1", "touchpoints micro-F1"} <= fallen
+        falls = gate.falls(floors, data, evaluate.evaluate(Stand(examples, 0.4), examples))
+        assert {"moment macro-F1", "zmot F1", "sentiment macro-F1", "touchpoints micro-F1"} <= {x.figure for x in falls}
+        said = {fall.figure: str(fall) for fall in falls}
+        assert said["moment macro-F1"] == "moment macro-F1 fell by 0.1622 to 0.6447: floor 0.8069, noise 0.0193"
+
+    def test_an_error_of_calibration_has_a_ceiling(self, floors, data, examples):
+        falls = gate.falls(floors, data, evaluate.evaluate(Stand(examples, 0.6), examples))
+        (said,) = [str(fall) for fall in falls if fall.figure == "moment ECE"]
+        assert said == "moment ECE rose by 0.1082 to 0.2995: ceiling 0.1913, noise 0.0185"
 
     def test_other_posts_are_refused(self, floors, data, examples):
         data.write_text("other posts\n")
         with pytest.raises(ListenerError, match="SHA-256"):
             gate.falls(floors, data, evaluate.evaluate(Stand(examples, 0.2), examples))
+
+    def test_other_rows_of_the_same_file_are_refused(self, floors, data, examples):
+        some = evaluate.evaluate(Stand(examples, 0.0), examples[:210])
+        with pytest.raises(ListenerError, match=r"420 posts, and 210 .*--split"):
+            gate.falls(floors, data, some)
+        with pytest.raises(ListenerError, match="other posts"):
+            gate.write(floors, data, some)
+
+    def test_files_of_one_name_in_two_folders_have_floors_of_their_own(self, floors, data, examples):
+        report = evaluate.evaluate(Stand(examples, 0.4), examples)
+        other = data.parent / "more" / "posts.jsonl"
+        other.parent.mkdir()
+        other.write_text("more posts\n")
+        with pytest.raises(ListenerError, match=r"no floors for more/posts\.jsonl"):
+            gate.falls(floors, other, report)
+        assert gate.write(floors, other, report) == []
+        assert gate.falls(floors, other, report) == []
+        assert gate.falls(floors, data, report) != []
 
     def test_a_floor_is_lowered_only_on_purpose(self, floors, data, examples):
         worse = evaluate.evaluate(Stand(examples, 0.4), examples)
@@ -211,10 +291,16 @@ def test_the_command_measures_writes_floors_and_fails_by_them(tmp_path):
     written = run("--write-gate", *floors, "--picture", str(drawn))
     assert written.exit_code == 0 and drawn.exists(), written.output
     assert "macro-F1" in written.stdout and "abstaining" in written.stdout
+    assert "most common (moment)" in written.stdout and "VADER" in written.stdout
+    assert "left out, TF-IDF" in written.stderr and 'left out, "review site' in written.stderr
     assert run("--gate", *floors).exit_code == 0
     entries = json.loads((tmp_path / "gate.json").read_text())
-    entries["posts.jsonl"]["figures"]["moment accuracy"]["floor"] = 1.5
+    entries[f"{tmp_path.name}/posts.jsonl"]["figures"]["moment accuracy"]["floor"] = 1.5
     (tmp_path / "gate.json").write_text(json.dumps(entries))
     failed = run("--gate", *floors)
-    assert failed.exit_code == 1 and "fell: moment accuracy" in failed.stderr
+    assert failed.exit_code == 1 and "fell: moment accuracy fell by " in failed.stderr
+    mine = tmp_path / "mine"
+    mine.symlink_to(model_folder())
+    held = run("--gate", "--model", str(mine))  # to the floors of the configured model, which has none for this file
+    assert held.exit_code == 1 and str(model_folder() / "gate.json") in held.stderr
     assert run("--allow-regression").exit_code == 2

@@ -114,7 +114,7 @@ def test_evaluate_prints_the_figures_and_the_baselines(trained, tmp_path):
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     figures = json.loads(result.stdout)
     assert set(figures["baselines"]) == {
-        "most common (moment)", "review site or not (moment)", "TF-IDF + logistic regression (moment)",
+        "most common (moment)", "TF-IDF + logistic regression (moment)",
         "VADER (sentiment)",
     }  # fmt: skip
     assert figures["model"]["posts"] == 120

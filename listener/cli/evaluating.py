@@ -29,8 +29,7 @@ _FIGURES = ["macro-F1", "macro-recall", "accuracy", "ECE"]
     "--baselines",
     type=_FILE,
     metavar="LABELS",
-    help="Beside it: the most common moment, review site or not, TF-IDF with logistic regression trained on these "
-    "labelled posts, and VADER.",
+    help="Labelled posts to train one more baseline on: TF-IDF with logistic regression.",
 )
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Write the reliability picture (SVG).")
 @click.option("--gate", is_flag=True, help="Fail (exit 1) when a figure fell through its floor by more than the noise.")
@@ -39,7 +38,7 @@ _FIGURES = ["macro-F1", "macro-recall", "accuracy", "ECE"]
 @click.option(
     "--gate-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where the floors are; else gate.json beside the model.",
+    help="Where the floors are; else gate.json beside the configured model (not beside --model: that is held to them).",
 )
 @click.option("--json", "json_", is_flag=True, help="Every figure as JSON.")
 @common
@@ -63,16 +62,17 @@ def evaluate(
     """
     need_training()
     from listener import engine
-    from listener.training import dataset, evaluate
+    from listener.training import dataset, evaluate, labelled
     from listener.training import picture as drawing
 
     if allow_regression and not write_gate:
         raise click.UsageError("--allow-regression belongs to --write-gate")
-    examples = dataset.read_any(file, corpora, split)
+    examples = labelled.read_labelled(file, corpora, split)
     settings = config.model.model_copy(update={"folder": folder}) if folder else config.model
     with progress("measuring", len(examples)) as advance:
         report = evaluate.evaluate(engine.load(settings), examples, advance)
-    beside = _beside(dataset.read_labels(baselines, corpora), examples) if baselines else {}
+    known = dataset.read_labels(baselines, corpora) if baselines else []
+    beside = _beside(known, examples) if known or not gate else {}
     if picture:
         picture.write_text(drawing.reliability(report), encoding="utf-8")
         say(f"{picture}: written")
@@ -80,7 +80,7 @@ def evaluate(
         as_json({"model": report.as_json(), "baselines": {name: _plain(each) for name, each in beside.items()}})
     else:
         _show(report, beside, file)
-    floors = gate_file or engine.folder(settings) / "gate.json"
+    floors = gate_file or engine.folder(config.model) / "gate.json"
     if gate:
         _check(floors, file, report)
     if write_gate:
@@ -107,7 +107,10 @@ def _write(floors: Path, file: Path, report: Report, allow_regression: bool) -> 
 
 
 def _beside(known: Sequence[Example], examples: Sequence[Example]) -> dict[str, HeadReport]:
-    """Baselines for the heads that all of `examples` have."""
+    """Baselines for the heads that all of `examples` have; says which are left out and why.
+
+    `known` are labelled posts to learn from. Without any, the most common moment is that of `examples` themselves.
+    """
     import numpy as np
 
     from listener.engine.labels import MOMENTS, SENTIMENTS
@@ -118,13 +121,20 @@ def _beside(known: Sequence[Example], examples: Sequence[Example]) -> dict[str, 
     found: dict[str, HeadReport] = {}
     moments = np.array([example.moment for example in examples])
     if (moments != UNKNOWN).all():
-        found["most common (moment)"] = head_report(MOMENTS, moments, baselines.majority(known, examples))
+        measured = {example.id for example in examples}
+        known = [example for example in known if example.id not in measured]
+        found["most common (moment)"] = head_report(MOMENTS, moments, baselines.majority(known or examples, examples))
         guessed = baselines.review_site(examples)
         if guessed is not None:
             found["review site or not (moment)"] = head_report(MOMENTS, moments, guessed)
-        found["TF-IDF + logistic regression (moment)"] = head_report(
-            MOMENTS, moments, baselines.tfidf(known, examples)
-        )
+        else:
+            say('left out, "review site or not": no post has a "set" that is known as a review site')
+        if known:
+            found["TF-IDF + logistic regression (moment)"] = head_report(
+                MOMENTS, moments, baselines.tfidf(known, examples)
+            )
+        else:
+            say("left out, TF-IDF with logistic regression: --baselines LABELS names posts to train it on")
     sentiments = np.array([example.sentiment for example in examples])
     found["VADER (sentiment)"] = head_report(SENTIMENTS, sentiments, baselines.vader(examples))
     return found
@@ -162,6 +172,7 @@ def _show(report: Report, beside: dict[str, HeadReport], file: Path) -> None:
         table(["source", *right], rows, right=right)
     if report.abstention:
         shares = [f"{share:.0%}" for share, _ in report.abstention]
+        click.echo(f"accuracy gained when 15% abstain: {report.gain_at_15}")
         table(["abstaining", *shares], [["accuracy", *(f"{x:.3f}" for _, x in report.abstention)]], right=shares)
         click.echo(f"with the model's own threshold it abstains on {report.abstained:.1%} of the posts", nl=False)
         click.echo(f" and is right in {report.accuracy_when_sure:.1%} of the others\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -22,14 +22,17 @@ WIDTH = len(MOMENTS) + len(SENTIMENTS) + len(TOUCHPOINTS)
 class Calibration:
     """Fitted on a development split, saved with the model.
 
-    Temperatures divide logits before the softmax (Guo et al. 2017); a touchpoint is named when its probability
-    reaches `touchpoint_threshold`; the moment abstains when its calibrated probability is under `abstain_below`.
+    Temperatures divide logits before the softmax, and `moment_bias` (7,) is then added: temperature and vector scaling
+    (Guo et al. 2017). Training lifts rare moments, and the bias takes back what that exaggerates. A touchpoint is named
+    when its probability reaches `touchpoint_threshold`; the moment abstains when its calibrated probability is under
+    `abstain_below`.
     """
 
     moment_temperature: float = 1.0
     sentiment_temperature: float = 1.0
     touchpoint_threshold: float = 0.5
     abstain_below: float = 0.45
+    moment_bias: Sequence[float] = (0.0,) * len(MOMENTS)
 
 
 def softmax(logits: Floats) -> Floats:
@@ -48,7 +51,7 @@ def probabilities(logits: Floats, calibration: Calibration) -> Floats:
     moment, sentiment, touchpoint = split(logits)
     return np.concatenate(
         [
-            softmax(moment / calibration.moment_temperature),
+            softmax(moment / calibration.moment_temperature + np.array(calibration.moment_bias, dtype=np.float32)),
             softmax(sentiment / calibration.sentiment_temperature),
             1 / (1 + np.exp(-touchpoint)),
         ],

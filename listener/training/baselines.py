@@ -25,8 +25,8 @@ def majority(train: Sequence[Example], examples: Sequence[Example]) -> Labels:
 
 
 def review_site(examples: Sequence[Example]) -> Labels | None:
-    """A post of a review site is feedback, any other is none; None when no post says where it is from."""
-    if not any(example.source for example in examples):
+    """A post of a review site is feedback, any other is none; None when no post is from a set that we know as one."""
+    if not any(example.source in REVIEW_SITES for example in examples):
         return None
     guess = {True: MOMENTS.index("tmot"), False: MOMENTS.index("none")}
     return np.array([guess[example.source in REVIEW_SITES] for example in examples], dtype=np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from listener.engine.calibration import Calibration, Floats, softmax, split
@@ -13,6 +14,7 @@ from listener.training.dataset import Example
 
 # Searched on a grid: one number, a smooth curve, and no optimiser to depend on.
 _TEMPERATURES = np.geomspace(0.4, 4.0, 120)
+_LEASH = 0.001  # a class with a dozen posts must not get a bias that one of them decides
 _THRESHOLDS = np.linspace(0.15, 0.75, 61)
 
 
@@ -24,14 +26,31 @@ def fit(logits: Floats, examples: Sequence[Example], abstain_share: float = 0.1)
     by_moment, by_sentiment, by_touchpoint = split(logits)
     moments = np.array([example.moment for example in examples])
     sentiments = np.array([example.sentiment for example in examples])
-    moment_temperature = _temperature(by_moment, moments)
-    confidence = softmax(by_moment / moment_temperature).max(axis=1)
+    moment_temperature, moment_bias = _vector_scaling(by_moment, moments)
+    confidence = softmax(by_moment / moment_temperature + np.array(moment_bias, dtype=np.float32)).max(axis=1)
     return Calibration(
         moment_temperature=moment_temperature,
+        moment_bias=moment_bias,
         sentiment_temperature=_temperature(by_sentiment, sentiments),
         touchpoint_threshold=_threshold(by_touchpoint, examples),
         abstain_below=round(float(np.quantile(confidence, abstain_share)), 3),
     )
+
+
+def _vector_scaling(logits: Floats, truth: NDArray[np.int64]) -> tuple[float, tuple[float, ...]]:
+    """One temperature and a bias for every class, with the least negative log-likelihood and a leash on the biases."""
+    given, labels = torch.from_numpy(logits), torch.from_numpy(truth)
+    cold, bias = torch.zeros(1, requires_grad=True), torch.zeros(logits.shape[1], requires_grad=True)
+    optimiser = torch.optim.LBFGS([cold, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def cost() -> torch.Tensor:
+        optimiser.zero_grad()
+        value = torch.nn.functional.cross_entropy(given * cold.exp() + bias, labels) + _LEASH * bias.square().sum()
+        value.backward()
+        return value
+
+    optimiser.step(cost)
+    return round(float((-cold.detach()).exp()), 3), tuple(round(each, 3) for each in bias.tolist())
 
 
 def _temperature(logits: Floats, truth: NDArray[np.int64]) -> float:

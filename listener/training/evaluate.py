@@ -76,6 +76,7 @@ class Report:
     abstained: float | None
     accuracy_when_sure: float | None  # of the moment, over the posts that did not abstain
     abstention: tuple[tuple[float, float], ...]  # share abstaining, accuracy of the moment of the others
+    gain_at_15: Figure | None  # accuracy of the moment when 15 % abstain, less that of all
     sources: tuple[SourceReport, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -113,6 +114,7 @@ def evaluate(classifier: Classifier, examples: Sequence[Example], advance: Calla
         abstention=tuple(
             (share, measures.accuracy_of_surest(confidence[known], right, share)) for share in ABSTAINING
         ) if known.any() else (),
+        gain_at_15=_gain(confidence[known], right) if known.any() else None,
         sources=_sources([x for x in examples if x.moment != UNKNOWN], moments[known], guessed[known]),
     )  # fmt: skip
 
@@ -130,7 +132,7 @@ def head_report(
     if confidence is None:
         return HeadReport(macro_f1, macro_recall, accuracy, classes, confusion)
     bins = measures.bins(confidence, guessed == truth)
-    (ece,) = measures.figures(bins, measures.calibration_error)
+    (ece,) = measures.figures(bins, measures.calibration_error, centred=True)
     count, confident, right = np.split(bins.sum(axis=0), 3)
     reliability = tuple(
         Bin(float(confident[i] / count[i]), float(right[i] / count[i]), int(count[i])) for i in range(BINS) if count[i]
@@ -143,6 +145,11 @@ def _head(labels: Sequence[str], truth: Labels, matrix: NDArray[np.floating]) ->
     if not known.any():
         return None
     return head_report(labels, truth[known], matrix.argmax(axis=1)[known], matrix.max(axis=1)[known])
+
+
+def _gain(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> Figure:
+    (gain,) = measures.figures(measures.surest(confidence, right, 0.15), measures.gain)
+    return gain
 
 
 def _per_label(labels: Sequence[str], each: Sequence[Figure], posts: Sequence[int]) -> tuple[PerLabel, ...]:

@@ -34,8 +34,12 @@ class Figure:
         return f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})"
 
 
-def figures(columns: Sums, measure: Callable[[Sums], Sums], seed: int = 0) -> list[Figure]:
-    """Figures of what `measure` makes of the sums of `columns` (posts, c): (..., c) -> (..., figures)."""
+def figures(columns: Sums, measure: Callable[[Sums], Sums], seed: int = 0, *, centred: bool = False) -> list[Figure]:
+    """Figures of what `measure` makes of the sums of `columns` (posts, c): (..., c) -> (..., figures).
+
+    `centred` moves the resampled figures back by what they exceed the measured one on average: resampling adds noise,
+    and noise makes a sum of absolute distances larger, so that a small calibration error would lie under its interval.
+    """
     rng = np.random.default_rng(seed)
     at_once = max(1, _CELLS_AT_ONCE // max(1, len(columns)))
     drawn = [
@@ -43,8 +47,10 @@ def figures(columns: Sums, measure: Callable[[Sums], Sums], seed: int = 0) -> li
         for done in range(0, _TIMES, at_once)
     ]
     again = np.concatenate(drawn)
-    low, high = np.percentile(again, [2.5, 97.5], axis=0)
     values = measure(columns.sum(axis=0))
+    if centred:
+        again = np.maximum(again - again.mean(axis=0) + values, 0)
+    low, high = np.percentile(again, [2.5, 97.5], axis=0)
     return [Figure(*map(float, each)) for each in zip(values, low, high, again.std(axis=0), strict=True)]
 
 
@@ -115,5 +121,21 @@ def calibration_error(sums: Sums) -> Sums:
 
 def accuracy_of_surest(confidence: NDArray[np.floating], right: NDArray[np.bool_], share: float) -> float:
     """Accuracy when the `share` of posts with the least confidence abstain."""
-    kept = np.argsort(confidence, kind="stable")[int(share * len(confidence)) :]
-    return float(right[kept].mean())
+    return float(right[_surest(confidence, share)].mean())
+
+
+def surest(confidence: NDArray[np.floating], right: NDArray[np.bool_], share: float) -> Sums:
+    """(posts, 4): 1, right, kept, kept and right; the `share` of posts with the least confidence is not kept."""
+    kept = np.zeros(len(right), dtype=bool)
+    kept[_surest(confidence, share)] = True
+    return np.stack([np.ones_like(kept), right, kept, kept & right], axis=1).astype(np.float64)
+
+
+def gain(sums: Sums) -> Sums:
+    """How much more accurate the kept posts are than all, (..., 1), from the sums of `surest`."""
+    posts, right, kept, kept_right = np.split(sums, 4, axis=-1)
+    return np.asarray(kept_right / np.maximum(kept, 1e-12) - right / np.maximum(posts, 1e-12), dtype=np.float64)
+
+
+def _surest(confidence: NDArray[np.floating], share: float) -> Labels:
+    return np.argsort(confidence, kind="stable")[int(share * len(confidence)) :]

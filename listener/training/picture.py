@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from listener.counts import wilson
 from listener.training.evaluate import Bin, HeadReport, Report
 
 _SIDE = 260  # of a panel's square, in pixels
@@ -25,7 +26,7 @@ def reliability(report: Report) -> str:
 text {{ font: 12px system-ui, sans-serif; fill: #3b4252 }}
 .head {{ font-size: 15px; font-weight: 600; fill: #1c2330 }}
 .grid {{ stroke: #e3e7ee }} .ideal {{ stroke: #8a94a6; stroke-dasharray: 4 4 }}
-.line {{ fill: none; stroke: #1f6feb; stroke-width: 2 }} .dot {{ fill: #1f6feb; fill-opacity: .85 }}
+.luck {{ stroke: #1f6feb; stroke-opacity: .45; stroke-width: 2 }} .dot {{ fill: #1f6feb; fill-opacity: .85 }}
 </style>
 <rect width="100%" height="100%" fill="#fff"/>
 {panels}</svg>
@@ -58,13 +59,22 @@ def _tick(tick: int, left: int) -> str:
 
 
 def _curve(bins: Sequence[Bin], left: int) -> str:
-    """A dot for every bin, its area the number of posts in it, joined by a line."""
+    """A dot for every bin, its area the number of posts in it, on a line that is its 95 % interval.
+
+    The dots are not joined: a bin of two posts would draw a peak as bold as one of two hundred.
+    """
     most = max((each.posts for each in bins), default=1)
     places = [(left + _SIDE * each.confidence, _TOP + _SIDE * (1 - each.accuracy), each) for each in bins]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
+    luck = "".join(_luck(x, each) for x, _, each in places)
     dots = "".join(
         f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{2 + 8 * (each.posts / most) ** 0.5:.1f}">'
         f"<title>{each.posts} posts: says {each.confidence:.0%}, right {each.accuracy:.0%}</title></circle>"
         for x, y, each in places
     )
-    return f'<polyline class="line" points="{line}"/>{dots}'
+    return luck + dots
+
+
+def _luck(x: float, each: Bin) -> str:
+    share = wilson(round(each.accuracy * each.posts), each.posts)
+    low, high = (_TOP + _SIDE * (1 - (end or 0)) for end in (share.low, share.high))
+    return f'<line class="luck" x1="{x:.1f}" y1="{low:.1f}" x2="{x:.1f}" y2="{high:.1f}"/>'
