@@ -35,6 +35,7 @@ from listener.settings import (
 __all__ = [
     "BrandSettings",
     "Config",
+    "HeadSettings",
     "HttpSettings",
     "LogSettings",
     "MailSettings",
@@ -197,6 +198,8 @@ def _place(loc: tuple[int | str, ...], table: Mapping[str, Any]) -> str:
         name = entry.get(_LISTS[head]) if isinstance(entry, dict) else None
         which = f'"{name}"' if isinstance(name, str) and name else f"number {rest[0] + 1}"
         words = [f"[[{head}]] {which}", *rest[1:]]
+    elif loc[:2] == ("model", "languages") and len(loc) > 2:
+        words = ["[model.languages]", str(loc[2])]
     elif loc[:2] == ("model", "heads") and len(loc) > 2:
         words = [f"[model.heads.{loc[2]}]", *(word for word in loc[3:] if word != "[key]")]
     else:
@@ -257,6 +260,9 @@ def _disagreements(config: Config) -> Iterator[str]:
             brand_query(brand.name, brand.aliases, brand.query)
         except QueryError as error:
             yield f'[[brand]] "{brand.name}" query: {error}'
+    for language, folder in config.model.languages.items():
+        if not (folder / "config.json").is_file():
+            yield f"[model.languages] {language}: there is no model in {folder} (config.json is missing)"
     for head, chosen in config.model.heads.items():
         try:
             checkpoint.read(head, chosen)

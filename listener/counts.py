@@ -24,7 +24,7 @@ PERIODS = {
 
 COUNTS = """
 SELECT {period} AS period, brand, moment, sentiment, sum(posts) AS posts, sum(abstained) AS abstained,
-    sum(score_sum) AS score_sum, sum(feedback) AS rated, sum(satisfied) AS satisfied
+    sum(unread) AS unread, sum(score_sum) AS score_sum, sum(feedback) AS rated, sum(satisfied) AS satisfied
 FROM {table} WHERE {which} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
 
@@ -52,6 +52,7 @@ class Totals:
     feedback: int
     none: int
     abstained: int
+    unread: int  # of those: in a language no model knows, or without a word; their sentiment is in no count
     net_sentiment: float | None  # (positive - negative) / (positive + negative)
     csat: Interval  # of feedback: ratings, and tmot posts without one
     score: float | None  # mean, -1..1
@@ -92,6 +93,7 @@ class TrendRow(Totals):
             "score": self.score,
             "csat": {**_shown(self.csat), "n": self.csat.n},
             "abstained": self.abstained,
+            "unread": self.unread,
         }
 
 
@@ -116,12 +118,14 @@ def totals(brand: str, rows: Iterable[sqlite3.Row]) -> dict[str, Any]:
     for row in rows:
         if row["moment"]:
             moments[row["moment"]] += row["posts"]
-        sentiments[row["sentiment"]] += row["posts"]
-        sums.update({name: row[name] for name in ("posts", "abstained", "score_sum", "rated", "satisfied")})
+        if row["sentiment"]:
+            sentiments[row["sentiment"]] += row["posts"]
+        sums.update({name: row[name] for name in ("posts", "abstained", "unread", "score_sum", "rated", "satisfied")})
     phases = dict.fromkeys(PHASES.values(), 0)
     for moment, count in moments.items():
         phases[PHASES[moment]] += count
     positive, negative = sentiments["positive"], sentiments["negative"]
+    read = sums["posts"] - sums["unread"]
     return {
         "brand": brand,
         "posts": sums["posts"],
@@ -129,7 +133,8 @@ def totals(brand: str, rows: Iterable[sqlite3.Row]) -> dict[str, Any]:
         "sentiments": sentiments,
         **phases,
         "abstained": sums["abstained"],
+        "unread": sums["unread"],
         "net_sentiment": (positive - negative) / (positive + negative) if positive + negative else None,
         "csat": wilson(sums["satisfied"], sums["rated"]),
-        "score": sums["score_sum"] / 1_000_000 / sums["posts"] if sums["posts"] else None,
+        "score": sums["score_sum"] / 1_000_000 / read if read else None,
     }

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from listener import config as configuration
 from listener import engine, log, pipeline, schedule, sources
 from listener.config import Config
-from listener.engine import Classifier
+from listener.engine import Judge
 from listener.errors import ConfigError, ListenerError, StoreError
 from listener.http import Get, open_get
 from listener.store import Store
@@ -41,7 +41,7 @@ class Daemon:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._loaded: tuple[Config, Classifier] | None = None  # the model, and the configuration that names it
+        self._loaded: tuple[Config, Judge] | None = None  # the model, and the configuration that names it
         self._get: Get
         self._doors = ExitStack()
         self._stopping = threading.Event()

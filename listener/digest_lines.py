@@ -106,8 +106,9 @@ def phases(figures: Figures) -> Statement:
     sorted_posts = sum(numbers.values())
     lead = max(numbers, key=numbers.__getitem__)
     detail = ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
-    if figures.sum("abstained"):
-        detail += f"{', ' if detail else ''}{figures.sum('abstained'):,} uncertain"
+    unread = figures.sum("unread")
+    left = {"uncertain": figures.sum("abstained") - unread, "in other languages, not judged": unread}
+    detail = ", ".join(filter(None, [detail, *(f"{number:,} {name}" for name, number in left.items() if number)]))
     if sorted_posts < FEW or numbers[lead] * 2 <= sorted_posts:
         answer = "Too few to tell" if sorted_posts < FEW else "A mixed day"
     else:
@@ -119,7 +120,7 @@ def feelings(figures: Figures) -> Statement:
     """How people feel: sentiment, and satisfaction where there is enough feedback for a figure."""
     negative, neutral, positive = (figures.sentiments.get(name, 0) for name in ("negative", "neutral", "positive"))
     answer, tone = _feeling(negative, neutral, positive)
-    detail = f"{sides(negative, neutral, positive)}\n{_satisfaction(figures)}"
+    detail = "\n".join(filter(None, [sides(negative, neutral, positive), _satisfaction(figures)]))
     return Statement("How do they feel?", answer, detail, tone)
 
 
@@ -229,7 +230,13 @@ def notes(figures: Figures, waiting: int, late: int, day_before: date) -> tuple[
     told = []
     if waiting:
         told.append(f"{count(waiting, 'post waits', 'posts wait')} for a verdict and {_are(waiting)} not counted here.")
-    if unsure := figures.sum("abstained"):
+    unread = figures.sum("unread")
+    if unread:
+        told.append(
+            f"{count(unread, 'post')} of the day {_are(unread)} in {'a language' if unread == 1 else 'languages'} the"
+            f" model does not know, or without words, and {_are(unread)} not judged."
+        )
+    if unsure := figures.sum("abstained") - unread:
         told.append(
             f"{count(unsure, 'post')} of the day {_are(unsure)} too uncertain to be counted as a moment and"
             f" {'waits' if unsure == 1 else 'wait'} for a person’s review."

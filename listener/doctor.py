@@ -17,8 +17,9 @@ from listener import engine, sources, trends
 from listener.config import Config
 from listener.engine import checkpoint
 from listener.errors import ListenerError
+from listener.language import LANGUAGES, base
 from listener.text import model_input
-from listener.wording import count
+from listener.wording import count, listed
 
 LEAST_FREE = 500 * 1024**2  # bytes; a busy day of posts is some tens of megabytes
 BACKLOG_OLD = timedelta(hours=6)
@@ -116,11 +117,17 @@ def _disk(config: Config, now: datetime) -> Iterator[Finding]:
 
 
 def _model(config: Config, now: datetime) -> Iterator[Finding]:
-    for head, place in engine.devices(config.model).items():
-        yield Finding(f"model {head}", "ok", f"{checkpoint.read(head, config.model.heads[head])}; on {place}")
+    for head, chosen in config.model.heads.items():
+        yield Finding(f"model {head}", "ok", f"{checkpoint.read(head, chosen)}; on {engine.place(chosen)}")
     classifier = engine.load(config.model)
     (scores,) = classifier.classify([model_input("", "Is the hotel by the harbour worth the price?")])
     yield Finding("model", "ok", f"{classifier.model} answers (a question before buying is judged {scores.moment!r})")
+    judged = listed([LANGUAGES.get(language, language) for language in classifier.languages])
+    yield Finding("languages", "ok", f"posts in {judged} are judged, those in other languages are not")
+    for brand in config.brands:
+        for language in sorted({base(tag) for tag in brand.locales} - {"", *classifier.languages}):
+            told = f"{brand.name} is listened for in {LANGUAGES[language]}, which no model here knows"
+            yield Finding("languages", "warning", told, f'give it one: [model.languages] {language} = "FOLDER"')
 
 
 def _daemon(config: Config, now: datetime) -> Iterator[Finding]:

@@ -120,7 +120,7 @@ def compared(figures: Figures, index: int) -> list[Change]:
     for name, part, whole, mean, low, high in (
         ("research", total.research, decided, usual.research_mean, usual.research_low, usual.research_high),
         ("feedback", total.feedback, decided, usual.feedback_mean, usual.feedback_low, usual.feedback_high),
-        ("negative", total.sentiments["negative"], total.posts, usual.negative_mean, usual.negative_low,
+        ("negative", total.sentiments["negative"], total.posts - total.unread, usual.negative_mean, usual.negative_low,
          usual.negative_high),
     ):  # fmt: skip
         if whole < FEW_ANSWERS or mean is None or low is None or high is None:

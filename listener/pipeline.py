@@ -21,7 +21,7 @@ from typing import Literal
 from listener import config as configuration
 from listener import digest, log, mail, query, schedule, sources, trends
 from listener.config import Config, RecipientSettings, SourceSettings
-from listener.engine import Classifier
+from listener.engine import Judge
 from listener.errors import Broken, MailError, Refused, Retry, StoreError
 from listener.http import Get
 from listener.ledger import DigestState
@@ -209,7 +209,7 @@ class _Tally:
 
 
 def classify_pending(
-    store: Store, classifier: Classifier, clock: Clock, stop: Callable[[], bool] = bool, at_most: int | None = None
+    store: Store, classifier: Judge, clock: Clock, stop: Callable[[], bool] = bool, at_most: int | None = None
 ) -> Iterator[int]:
     """Drains the queue, newest posts first; yields the number of verdicts stored after every transaction."""
     done = 0
@@ -217,7 +217,8 @@ def classify_pending(
         waiting = store.pending(classifier.model, CLASSIFY_AT_ONCE)
         if not waiting:
             return
-        scores = classifier.classify([model_input(post.title, post.text) for post in waiting])
+        texts = [model_input(post.title, post.text) for post in waiting]
+        scores = classifier.classify(texts, [post.lang for post in waiting])
         verdicts = [
             Verdict(post.post_id, classifier.model, post.text_hash, score)
             for post, score in zip(waiting, scores, strict=True)

@@ -83,7 +83,9 @@ class Scores:
     sentiments: Mapping[str, float]
     touchpoints: tuple[str, ...]
     confidence: float  # calibrated probability of the chosen moment, 0..1
-    abstained: bool  # the moment is too uncertain to be counted; a person should look
+    abstained: bool  # the moment is not to be counted; where the model was merely unsure, a person should look
+    language: str = ""  # of the text, ISO 639-1; "" when it cannot be told
+    unread: bool = False  # in a language no model here knows, or without a word: abstained, and a guess throughout
 
     @property
     def moment(self) -> str:

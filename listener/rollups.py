@@ -10,13 +10,15 @@ from contextlib import contextmanager
 _SOME = "post_id IN (SELECT value FROM json_each(:posts))"
 
 _DAILY = """
-INSERT INTO daily (day, brand, source, moment, sentiment, posts, abstained, score_sum, feedback, satisfied)
-SELECT day, brand, source, moment, sentiment, :sign * sum(posts), :sign * sum(abstained), :sign * sum(score_sum),
-    :sign * sum(feedback), :sign * sum(satisfied)
+INSERT INTO daily (day, brand, source, moment, sentiment, posts, abstained, unread, score_sum, feedback,
+    satisfied)
+SELECT day, brand, source, moment, sentiment, :sign * sum(posts), :sign * sum(abstained), :sign * sum(unread),
+    :sign * sum(score_sum), :sign * sum(feedback), :sign * sum(satisfied)
 FROM contributions WHERE {which} GROUP BY day, brand, moment, sentiment, source
 ON CONFLICT (day, brand, moment, sentiment, source) DO UPDATE SET posts = posts + excluded.posts,
-    abstained = abstained + excluded.abstained, score_sum = score_sum + excluded.score_sum,
-    feedback = feedback + excluded.feedback, satisfied = satisfied + excluded.satisfied
+    abstained = abstained + excluded.abstained, unread = unread + excluded.unread,
+    score_sum = score_sum + excluded.score_sum, feedback = feedback + excluded.feedback,
+    satisfied = satisfied + excluded.satisfied
 """
 
 _TOUCHPOINTS = """

@@ -75,6 +75,8 @@ def verdict_row(verdict: Verdict, now: datetime) -> dict[str, Any]:
         "score": round(scores.score, 6),
         "confidence": round(scores.confidence, 6),
         "abstained": int(scores.abstained),
+        "language": scores.language,
+        "unread": int(scores.unread),
         "moments": json.dumps({label: round(p, 4) for label, p in scores.moments.items()}),
         "sentiments": json.dumps({label: round(p, 4) for label, p in scores.sentiments.items()}),
         "judged_at": stamp(now),

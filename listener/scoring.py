@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import IO, Any
 
-from listener.engine import Classifier
+from listener.engine import Judge
 from listener.engine.labels import PHASES
 from listener.records import Scores
 from listener.text import model_input
@@ -15,12 +15,15 @@ from listener.text import model_input
 LINES_AT_ONCE = 2048  # enough to sort by length; a few megabytes
 
 
-def score_lines(lines: Iterable[bytes], out: IO[str], classifier: Classifier, complain: Callable[[str], None]) -> int:
-    """Scores every {"id", "text"} line; returns the number of lines left out, each named to `complain`."""
+def score_lines(lines: Iterable[bytes], out: IO[str], classifier: Judge, complain: Callable[[str], None]) -> int:
+    """Scores every {"id", "text"} line, which may have "title" and "lang" too; returns the number of lines left out.
+
+    Each of those is named to `complain`.
+    """
     bad = 0
     numbered = enumerate(lines, 1)
     while chunk := list(islice(numbered, LINES_AT_ONCE)):
-        ids, texts = [], []
+        ids, texts, hints = [], [], []
         for number, line in chunk:
             try:
                 found = _read(line)
@@ -31,7 +34,8 @@ def score_lines(lines: Iterable[bytes], out: IO[str], classifier: Classifier, co
             if found:
                 ids.append(found[0])
                 texts.append(found[1])
-        for post_id, scores in zip(ids, classifier.classify(texts), strict=True):
+                hints.append(found[2])
+        for post_id, scores in zip(ids, classifier.classify(texts, hints), strict=True):
             # As ASCII: an id may hold half an emoji, which no other encoding takes.
             out.write(json.dumps(as_json(post_id, scores, classifier.model)) + "\n")
     out.flush()
@@ -51,12 +55,17 @@ def as_json(post_id: Any, scores: Scores, model: str) -> dict[str, Any]:
         "touchpoints": list(scores.touchpoints),
         "confidence": round(scores.confidence, 5),
         "abstained": scores.abstained,
+        "language": scores.language,
+        "unread": scores.unread,
         "model": model,
     }
 
 
-def _read(line: bytes) -> tuple[Any, str] | None:
-    """Id and model input of a line; None for a blank one. Raises ValueError saying what is wrong with it."""
+def _read(line: bytes) -> tuple[Any, str, str] | None:
+    """Id, model input and given language ("" without one) of a line; None for a blank one.
+
+    Raises ValueError saying what is wrong with it.
+    """
     if not line.strip():
         return None
     try:
@@ -65,5 +74,9 @@ def _read(line: bytes) -> tuple[Any, str] | None:
         raise ValueError(f"not JSON ({error})") from error
     if not isinstance(row, dict) or "id" not in row or not isinstance(row.get("text"), str):
         raise ValueError('not an object with "id" and a "text" that is a string')
-    title = row.get("title")
-    return row["id"], model_input(title if isinstance(title, str) else "", row["text"])
+    title, lang = row.get("title"), row.get("lang")
+    return (
+        row["id"],
+        model_input(title if isinstance(title, str) else "", row["text"]),
+        lang if isinstance(lang, str) else "",
+    )

@@ -21,19 +21,19 @@ _POSTS = """
 SELECT p.id, p.source, p.native_id, p.kind, p.url, p.title, p.text, p.author, p.created_at, p.edited_at, p.collected_at,
     p.day, p.rating_value, p.rating_best, p.rating_worst, p.rating, p.engagement, p.parent, p.lang,
     (SELECT json_group_object(brand, why) FROM mentions WHERE post_id = p.id) AS brands,
-    v.moment, v.sentiment, v.score, v.confidence, v.abstained, v.model,
+    v.moment, v.sentiment, v.score, v.confidence, v.abstained, v.language, v.unread, v.model,
     (SELECT json_group_array(touchpoint) FROM verdict_touchpoints WHERE post_id = p.id) AS touchpoints
 FROM posts p LEFT JOIN verdicts v ON v.post_id = p.id
 WHERE p.deleted_at IS NULL AND {which}
 ORDER BY coalesce(p.created_at, p.collected_at) DESC, p.id DESC LIMIT :limit
 """
 
-# A moment the model was not sure of is not counted as that moment, so it is not found as one either.
+# What is not counted is not found either: a moment the model was not sure of, a sentiment of what it could not read.
 _CONDITIONS = {
     "query": "p.id IN (SELECT rowid FROM posts_fts WHERE posts_fts MATCH :query)",
     "brand": "EXISTS (SELECT 1 FROM mentions WHERE post_id = p.id AND brand = :brand)",
     "moment": "v.moment = :moment AND NOT v.abstained",
-    "sentiment": "v.sentiment = :sentiment",
+    "sentiment": "v.sentiment = :sentiment AND NOT v.unread",
     "touchpoint": "EXISTS (SELECT 1 FROM verdict_touchpoints WHERE post_id = p.id AND touchpoint = :touchpoint)",
     "source": "p.source = :source",
     "since": "p.day >= :since",
@@ -50,7 +50,7 @@ SELECT p.id, v.score, p.rating, p.engagement, coalesce(p.created_at, p.collected
 FROM posts p JOIN verdicts v ON v.post_id = p.id LEFT JOIN mentions m ON m.post_id = p.id
 WHERE p.day = :day AND coalesce(m.brand, '') = :brand AND p.deleted_at IS NULL
     AND (:moment IS NULL OR (v.moment = :moment AND NOT v.abstained))
-    AND (:sentiment IS NULL OR v.sentiment = :sentiment)
+    AND (:sentiment IS NULL OR (v.sentiment = :sentiment AND NOT v.unread))
 """
 
 # The distinct brands by one index step each, not by reading every mention.
@@ -93,6 +93,8 @@ class PostRow:
     score: float | None
     confidence: float | None
     abstained: bool | None
+    language: str | None  # as detected, ISO 639-1; "" when it could not be told. `lang` is what the source said
+    unread: bool | None  # in a language no model knows, or without a word; sentiment and score are None then
     touchpoints: tuple[str, ...]
     model: str | None
 
@@ -192,6 +194,8 @@ def _post_row(row: sqlite3.Row) -> PostRow:
             "brands": json.loads(values["brands"]),
             "phase": PHASES[values["moment"]] if judged and not values["abstained"] else None,
             "abstained": bool(values["abstained"]) if judged else None,
+            "unread": bool(values["unread"]) if judged else None,
+            **({"sentiment": None, "score": None} if values["unread"] else {}),
             "touchpoints": tuple(json.loads(values["touchpoints"])),
         }
     )

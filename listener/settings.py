@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from listener.errors import ConfigError
+from listener.language import LANGUAGES, base
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHORTEST_EVERY_S = 10
@@ -93,6 +94,15 @@ def _device(name: str) -> str:
     return name
 
 
+def _language(code: str) -> str:
+    if code not in LANGUAGES:
+        by_name = {name.lower(): known for known, name in LANGUAGES.items()}
+        meant = by_name.get(code.lower()) or base(code)  # "German" or "de-AT"
+        remedy = f"did you mean {meant!r}?" if meant else f"there are: {', '.join(LANGUAGES)}"
+        raise ValueError(f"{code!r} is not the code of a language that posts can be told apart by; {remedy}")
+    return code
+
+
 def _one_line(text: str) -> str:
     if any(ord(letter) < 32 for letter in text):
         raise ValueError("must be one line without control characters")
@@ -106,6 +116,7 @@ TimeOfDay = Annotated[str, BeforeValidator(_time_of_day)]
 Address = Annotated[str, AfterValidator(_address)]
 AddressOrNone = Annotated[str, AfterValidator(lambda email: email and _address(email))]
 Line = Annotated[str, AfterValidator(_one_line)]
+Language = Annotated[str, AfterValidator(_language)]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
 
 
@@ -260,6 +271,17 @@ class ModelSettings(Settings):
         description="Verdicts less certain than this (0 to 1) go to review instead of being counted; without it the "
         "model's own threshold holds.",
         examples=[0.4],
+    )
+    knows: list[Language] | None = Field(
+        None,
+        description='The languages this model knows; without it those of its config.json ("languages"), else English. '
+        "Posts in others are not judged.",
+        examples=[["en"]],
+    )
+    languages: dict[Language, FilePath] = Field(
+        {},
+        description="Languages that have a model of their own, each with its folder: de = 'models/german'; see "
+        "docs/configuration.md.",
     )
     heads: dict[Literal["moment", "sentiment", "touchpoints"], HeadSettings] = Field(
         {},

@@ -82,14 +82,14 @@ SELECT id, text_hash FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND
 """
 
 _SAVE_VERDICT = """
-INSERT INTO verdicts (post_id, model, text_hash, moment, sentiment, score, confidence, abstained, moments, sentiments,
-    judged_at)
-VALUES (:post_id, :model, :text_hash, :moment, :sentiment, :score, :confidence, :abstained, :moments, :sentiments,
-    :judged_at)
+INSERT INTO verdicts (post_id, model, text_hash, moment, sentiment, score, confidence, abstained, language, unread,
+    moments, sentiments, judged_at)
+VALUES (:post_id, :model, :text_hash, :moment, :sentiment, :score, :confidence, :abstained, :language, :unread,
+    :moments, :sentiments, :judged_at)
 ON CONFLICT (post_id) DO UPDATE SET model = excluded.model, text_hash = excluded.text_hash, moment = excluded.moment,
     sentiment = excluded.sentiment, score = excluded.score, confidence = excluded.confidence,
-    abstained = excluded.abstained, moments = excluded.moments, sentiments = excluded.sentiments,
-    judged_at = excluded.judged_at
+    abstained = excluded.abstained, language = excluded.language, unread = excluded.unread, moments = excluded.moments,
+    sentiments = excluded.sentiments, judged_at = excluded.judged_at
 """
 
 _FORGET_TOUCHPOINTS = "DELETE FROM verdict_touchpoints WHERE post_id IN (SELECT value FROM json_each(?))"

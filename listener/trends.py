@@ -75,8 +75,8 @@ WHERE brand = ? AND day IN (SELECT value FROM json_each(?)) GROUP BY touchpoint,
 class Usual:
     """What a day of this kind was like: means and the lowest and highest of `days` earlier days.
 
-    Shares are 0..1: research and feedback of the posts that did not abstain, negative of all. None where fewer than
-    seven days of history are there, or no day of them had a post to take a share of.
+    Shares are 0..1: research and feedback of the posts that did not abstain, negative of those that could be read. None
+    where fewer than seven days of history are there, or no day of them had a post to take a share of.
     """
 
     days: int
@@ -221,7 +221,7 @@ def usual(reader: sqlite3.Connection, day: date, brand: str, weeks: int = 8) -> 
         len(days), sum(seen) / len(seen), min(seen), max(seen),
         *_band([total.research for total in past], decided),
         *_band([total.feedback for total in past], decided),
-        *_band([total.sentiments["negative"] for total in past], seen),
+        *_band([total.sentiments["negative"] for total in past], [total.posts - total.unread for total in past]),
     )  # fmt: skip
 
 

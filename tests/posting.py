@@ -39,11 +39,14 @@ def verdict(
     sure: bool = True,
     model: str = "m1",
     lean: float = 0.8,
+    language: str = "",
+    unread: bool = False,
 ) -> Verdict:
     moments = {label: 0.7 if label == moment else 0.05 for label in MOMENTS}
     rest = (1 - lean) / 2
     sentiments = {label: lean if label == sentiment else rest for label in SENTIMENTS}
-    return Verdict(to.post_id, model, to.text_hash, Scores(moments, sentiments, touchpoints, 0.7, not sure))
+    scores = Scores(moments, sentiments, touchpoints, 0.7, not sure or unread, language, unread)
+    return Verdict(to.post_id, model, to.text_hash, scores)
 
 
 def judge(store: Store, model: str = "m1", now: datetime = NOW, **of: Any) -> int:
@@ -68,17 +71,18 @@ def counted_rollup(connection: sqlite3.Connection) -> dict[tuple[Any, ...], tupl
     touchpoints = defaultdict(list)
     for post_id, touchpoint in connection.execute("SELECT post_id, touchpoint FROM verdict_touchpoints"):
         touchpoints[post_id].append(touchpoint)
-    sums: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * 5)
-    for post_id, day, source, rating, moment, sentiment, score, abstained in connection.execute(
-        "SELECT id, day, source, rating, moment, sentiment, score, abstained FROM posts, verdicts"
+    sums: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * 6)
+    for post_id, day, source, rating, moment, sentiment, score, abstained, unread in connection.execute(
+        "SELECT id, day, source, rating, moment, sentiment, score, abstained, unread FROM posts, verdicts"
         " WHERE id = post_id AND deleted_at IS NULL"
     ):
         told = moment == "tmot" and not abstained
         feedback = rating is not None or told
         satisfied = rating >= 0.75 if rating is not None else told and sentiment == "positive"
         for brand in brands[post_id] or [""]:
-            row = sums["daily", day, brand, source, "" if abstained else moment, sentiment]
-            for i, value in enumerate((1, abstained, round(score * 1e6), int(feedback), int(satisfied))):
+            row = sums["daily", day, brand, source, "" if abstained else moment, "" if unread else sentiment]
+            added = (1, abstained, 0 if unread else round(score * 1e6), int(feedback), int(satisfied), unread)
+            for i, value in enumerate(added):
                 row[i] += value
             for touchpoint in touchpoints[post_id]:
                 sums["touchpoint", day, brand, source, touchpoint, sentiment][0] += 1

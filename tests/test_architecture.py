@@ -13,7 +13,7 @@ import pytest
 
 # A module imports from the rows above its own. A package name stands for every module in it.
 LAYERS = (
-    "records errors text terms query schedule resources engine.labels",
+    "records errors text terms language query schedule resources engine.labels",
     "settings engine.checkpoint example config log walls transport http mail migrations charts wording",
     "sources engine scoring rollups backlog rows pages ledger counts search store trends",
     "figures digest_lines digest alerts",

@@ -66,6 +66,7 @@ def test_import_classify_trends_the_whole_way(at):
         "period", "brand", "posts", "moments", "research", "transaction", "feedback", "none", "zmot_share",
         "tmot_share",
         "positive", "neutral", "negative", "net_sentiment", "score", "csat", "abstained",
+        "unread",
     ]  # fmt: skip
     loved = by_key["2026-11-21", "Harbour"]
     assert loved["csat"]["value"] == 1.0 and loved["csat"]["n"] == 1

@@ -50,6 +50,8 @@ class Days:
         times: int = 1,
         judged: bool = True,
         abstained: bool = False,
+        language: str = "",
+        unread: bool = False,
         collected: datetime | None = None,
         **fields: Any,
     ) -> None:
@@ -62,7 +64,10 @@ class Days:
         self.said += times
         self.store.save_page("reviews", Page(tuple(posts)), [dict.fromkeys(brands, "named")] * times, collected or at)
         if judged:
-            scores = Scores(_sure(moment, MOMENTS), _sure(sentiment, SENTIMENTS), tuple(touchpoints), 0.9, abstained)
+            scores = Scores(
+                _sure(moment, MOMENTS), _sure(sentiment, SENTIMENTS), () if unread else tuple(touchpoints), 0.9,
+                abstained or unread, language, unread,
+            )  # fmt: skip
             new = [p for p in self.store.pending("model-1", 1000) if p.post_id > self.said - times]
             verdicts = [Verdict(pending.post_id, "model-1", pending.text_hash, scores) for pending in new]
             self.store.save_verdicts(verdicts, at)
@@ -202,6 +207,29 @@ def test_what_is_still_open_is_counted(busy: Days) -> None:
     assert "1 post waits for a verdict and is not counted here." in words
     assert "2 posts of the day are too uncertain to be counted as a moment and wait for a person’s review." in words
     assert "1 post of Friday 20 November came in after its digest; the trends have it." in words
+
+
+def test_other_languages_are_told_apart_from_doubt_and_nothing_is_made_of_them(busy: Days) -> None:
+    before = busy.digest()
+    busy.say("Das Frühstück war kalt.", language="de", unread=True, times=31)
+    digest = busy.digest()
+    (phases,) = [each for each in digest.statements if each.question == "Research or feedback?"]
+    assert phases.detail.endswith("2 uncertain, 31 in other languages, not judged")
+    assert "31 posts of the day are in languages the model does not know, or without words, and are not judged." in (
+        digest.notes
+    )
+    assert "2 posts of the day are too uncertain to be counted as a moment and wait for a person’s review." in (
+        digest.notes
+    )
+    assert digest.lists == before.lists, "no reading of theirs is shown as if it were one"
+    assert answer(digest, "How do they feel?") == answer(before, "How do they feel?")
+
+
+def test_a_day_of_nothing_but_other_languages(days: Days) -> None:
+    days.say("Das Frühstück war kalt.", language="de", unread=True)
+    words = seen(days.mail())
+    assert "1 in other languages, not judged" in words
+    assert "1 post of the day is in a language the model does not know, or without words, and is not judged." in words
 
 
 def test_a_rating_is_the_authors_own_word_and_outranks_the_model(days: Days) -> None:

@@ -16,6 +16,7 @@ from listener.config import ModelSettings
 from listener.engine import batches, head_and_tail
 from listener.engine.labels import MOMENTS, SENTIMENTS, TOUCHPOINTS
 from listener.engine.onnx import OnnxClassifier
+from listener.engine.routing import RoutingClassifier
 from listener.errors import ModelError
 from listener.resources import model_folder
 from listener.scoring import score_lines
@@ -24,6 +25,11 @@ from listener.scoring import score_lines
 @pytest.fixture(scope="module")
 def classifier() -> OnnxClassifier:
     return OnnxClassifier(model_folder())
+
+
+@pytest.fixture(scope="module")
+def judge() -> RoutingClassifier:
+    return engine.load(ModelSettings())
 
 
 @pytest.mark.parametrize(
@@ -150,14 +156,14 @@ def test_the_owners_threshold_outranks_the_models(classifier):
     assert not any(scores.abstained for scores in lax.classify(["nice", "is it good?"]))
 
 
-def test_lines_are_scored_in_order_and_bad_ones_are_named(classifier):
+def test_lines_are_scored_in_order_and_bad_ones_are_named(judge):
     lines = [
         b'\xef\xbb\xbf{"id": "a", "text": "Which hotel should I book?"}\n', b"\n", b"not json\n",
         b'{"id": 2, "text": "Loved it"}\n',
         b'{"id": 3}\n', b'[1]\n', b'{"id": 4, "text": "caf\xe9"}\n', b'{"id": null, "text": ""}',
     ]  # fmt: skip
     out, complaints = io.StringIO(), []
-    bad = score_lines(lines, out, classifier, complaints.append)
+    bad = score_lines(lines, out, judge, complaints.append)
     rows = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [row["id"] for row in rows] == ["a", 2, None]
     assert bad == 4 and [complaint.split(":")[0] for complaint in complaints] == [
@@ -168,7 +174,7 @@ def test_lines_are_scored_in_order_and_bad_ones_are_named(classifier):
     ]
     assert list(rows[0]) == [
         "id", "moment", "moments", "phase", "sentiment", "sentiments", "score", "touchpoints", "confidence",
-        "abstained", "model",
+        "abstained", "language", "unread", "model",
     ]  # fmt: skip
     assert rows[0]["phase"] == "research"
     assert rows[1]["score"] == pytest.approx(
@@ -176,11 +182,11 @@ def test_lines_are_scored_in_order_and_bad_ones_are_named(classifier):
     )
 
 
-def test_order_is_kept_over_many_chunks(classifier, monkeypatch):
+def test_order_is_kept_over_many_chunks(judge, monkeypatch):
     monkeypatch.setattr("listener.scoring.LINES_AT_ONCE", 7)
     lines = [json.dumps({"id": n, "text": "word " * (n % 5 + 1)}).encode() for n in range(40)]
     out = io.StringIO()
-    assert score_lines(lines, out, classifier, pytest.fail) == 0
+    assert score_lines(lines, out, judge, pytest.fail) == 0
     assert [json.loads(line)["id"] for line in out.getvalue().splitlines()] == list(range(40))
 
 
@@ -195,9 +201,9 @@ def test_a_folder_that_holds_no_model_of_ours_is_named(tmp_path):
             engine.load(ModelSettings(folder=folder))
 
 
-def test_half_an_emoji_and_endless_nesting_stop_no_scoring(classifier):
+def test_half_an_emoji_and_endless_nesting_stop_no_scoring(judge):
     lines = [b'{"id": "\\ud83d", "text": "nice \\ud83d"}\n', b"[" * 100_000 + b"\n", b'{"id": 2, "text": "fine"}\n']
     out = io.TextIOWrapper(io.BytesIO(), "utf-8")
-    assert score_lines(lines, out, classifier, lambda _: None) == 1
+    assert score_lines(lines, out, judge, lambda _: None) == 1
     out.seek(0)
     assert [json.loads(line)["id"] for line in out] == ["\ud83d", 2]

@@ -207,6 +207,19 @@ def test_an_abstained_verdict_counts_as_a_post_but_in_no_moment(store: Store) ->
     assert rows == [("Acme", "", "negative", 1, 1, 0), ("Bolt", "", "negative", 1, 1, 0)]
 
 
+def test_what_could_not_be_read_counts_as_a_post_and_its_rating_counts(store: Store) -> None:
+    save(store, post("a"), post("b", rating=Rating(5)), brands=("Acme",))
+    judge(store, sentiment="negative", language="de", unread=True)
+    count = "SELECT moment, sentiment, posts, abstained, unread, score_sum, feedback, satisfied FROM daily"
+    assert store.connection.execute(count).fetchall() == [("", "", 2, 2, 2, 0, 1, 1)]
+    kept = "SELECT language, unread, sentiment FROM verdicts"
+    assert store.connection.execute(kept).fetchall() == [("de", 1, "negative")] * 2
+    seen = "SELECT DISTINCT language, unread, abstained, sentiment, score, phase FROM posts_view"
+    assert [tuple(row) for row in store.connection.execute(seen)] == [("de", 1, 1, None, None, None)]
+    daily = "SELECT posts, abstained, unread, negative, score FROM trend_daily"
+    assert [tuple(row) for row in store.connection.execute(daily)] == [(2, 2, 2, None, None)]
+
+
 # --- brands ---
 
 
@@ -246,7 +259,7 @@ _STEP = st.one_of(
     st.tuples(
         st.just("judge"), _NUMBER, st.sampled_from(["tmot", "zmot", "none"]), st.sampled_from(["positive", "negative"]),
         st.booleans(), st.sets(st.sampled_from(["price", "staff"])), st.sampled_from(["m1", "m2"]),
-        st.floats(0.34, 1),
+        st.floats(0.34, 1), st.booleans(),
     ),
     st.tuples(st.just("relink"), st.sampled_from(["one", "two"]), _BRANDS),
     st.tuples(st.just("delete"), _NUMBER),
@@ -270,9 +283,10 @@ def test_the_rollup_and_the_queue_are_right_after_anything(
             )
             save(store, made, brands=tuple(brands))
         elif what == "judge":
-            number, moment, sentiment, sure, touchpoints, model, lean = how
+            number, moment, sentiment, sure, touchpoints, model, lean, unread = how
+            told = () if unread else tuple(touchpoints)
             store.save_verdicts(
-                [verdict(each, moment, sentiment, tuple(touchpoints), sure=sure, model=model, lean=lean)
+                [verdict(each, moment, sentiment, told, sure=sure, model=model, lean=lean, unread=unread)
                  for each in store.pending(model, 99) if each.post_id % 6 == number], NOW,
             )  # fmt: skip
         elif what == "relink":
@@ -418,11 +432,20 @@ def test_a_database_of_schema_1_opens(tmp_path: Path) -> None:
         " '2026-11-21T23:30:00Z', '2026-11-21', NULL, NULL, NULL, NULL, '{}', '', '', '', 'h', NULL)"
     )
     connection.execute("INSERT INTO pending VALUES (1, '2026-11-21T23:30:00Z')")
+    connection.execute(
+        "INSERT INTO posts VALUES (2, 'feed', 'b', 'post', '', '', 'a judged text', '', NULL, NULL,"
+        " '2026-11-20T10:00:00Z', '2026-11-20', NULL, NULL, NULL, NULL, '{}', '', '', '', 'h', NULL)"
+    )
+    connection.execute("INSERT INTO verdicts VALUES (2, 'm1', 'h', 'tmot', 'positive', 0.7, 0.7, 0, '{}', '{}', '')")
+    connection.execute("INSERT INTO meta VALUES ('model', 'm1')")
     connection.close()
     with opened(tmp_path / "old.db") as store:
+        assert column(store, "SELECT language || unread FROM posts_view WHERE id = 2") == ["0"], "read, as before"
         assert [each.text for each in store.pending("m1", 10)] == ["an old text"]
         assert judge(store) == 1
-        assert column(store, "SELECT day FROM daily") == ["2026-11-22"]  # made without a zone, so given one
+        # made without a zone, so given one
+        assert column(store, "SELECT day FROM daily ORDER BY day") == ["2026-11-20", "2026-11-22"]
+        assert stored_rollup(store.connection) == counted_rollup(store.connection)
 
 
 def test_a_newer_or_foreign_database_is_left_untouched(tmp_path: Path) -> None:

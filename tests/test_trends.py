@@ -46,12 +46,13 @@ def tell(store: Store) -> Callable[..., None]:
 
     def told(
         moment: str, sentiment: str, count: int = 1, *, days: int = 0, brand: str = "Acme", sure: bool = True,
-        touchpoints: tuple[str, ...] = (), **fields: Any,
+        touchpoints: tuple[str, ...] = (), language: str = "", unread: bool = False, **fields: Any,
     ) -> None:  # fmt: skip
         at = SUNDAY_NOON - timedelta(days=days)
         made = [post(str(next(numbers)), **{"created_at": at, **fields}) for _ in range(count)]
         save(store, *made, brands=(brand,) if brand else ())
-        judge(store, moment=moment, sentiment=sentiment, sure=sure, touchpoints=touchpoints)
+        how = {"sure": sure, "touchpoints": touchpoints, "language": language, "unread": unread}
+        judge(store, moment=moment, sentiment=sentiment, **how)
 
     return told
 
@@ -72,6 +73,7 @@ def test_a_row_is_as_the_manual_says(reader: sqlite3.Connection, tell: Callable[
     assert list(shown) == [
         "period", "brand", "posts", "moments", "research", "transaction", "feedback", "none", "zmot_share",
         "tmot_share", "positive", "neutral", "negative", "net_sentiment", "score", "csat", "abstained",
+        "unread",
     ]  # fmt: skip
     assert json.loads(json.dumps(shown)) == shown
     assert (row.period, row.brand, row.posts, row.abstained) == ("2026-11-22", "Acme", 12, 2)
@@ -186,6 +188,37 @@ def test_a_wrong_filter_is_named_with_its_remedy(
     single = {name.removesuffix("s"): value[0] for name, value in how.items() if isinstance(value, list)}
     with pytest.raises(ListenerError, match=message):
         trends.posts(reader, **(single or how))
+
+
+def test_posts_in_other_languages_are_posts_and_nothing_else(
+    reader: sqlite3.Connection, tell: Callable[..., None]
+) -> None:
+    tell("tmot", "positive", 3)
+    tell("tmot", "negative", 2, language="de", unread=True)
+    tell("zmot", "negative", 1, sure=False)
+    (row,) = trends.trends(reader)
+    assert (row.posts, row.abstained, row.unread, row.feedback) == (6, 3, 2, 3)
+    assert row.sentiments == {"negative": 1, "neutral": 0, "positive": 3}
+    assert row.score == pytest.approx((3 * 0.7 - 0.7) / 4)
+    assert sum(each.posts for each in trends.trends(reader, sentiments=["negative"])) == 1
+    assert [each.posts for each in trends.trends(reader, query="room")] == [6], "counted post by post"
+    assert len(trends.posts(reader, sentiment="negative")) == 1
+    assert trends.top_posts(reader, TODAY, "Acme", sentiment="negative")[0].unread is False
+    (german, _) = [each for each in trends.posts(reader) if each.unread]
+    assert (german.language, german.abstained, german.sentiment, german.score, german.phase) == (
+        "de", True, None, None, None,
+    )  # fmt: skip
+
+
+def test_the_usual_share_of_criticism_is_of_what_was_read(
+    reader: sqlite3.Connection, tell: Callable[..., None]
+) -> None:
+    for week in range(1, 9):
+        tell("tmot", "negative", 1, days=7 * week)
+        tell("tmot", "positive", 1, days=7 * week)
+        tell("tmot", "negative", 6, days=7 * week, language="de", unread=True)
+    usual = trends.usual(reader, TODAY, "Acme")
+    assert (usual.posts_mean, usual.negative_mean, usual.negative_high) == (8, 0.5, 0.5)
 
 
 # --- days ---

@@ -99,6 +99,13 @@ def classify(config: Config, file: IO[bytes] | None) -> None:
 @click.option("--sentiment-passes", default=2.0, show_default=True, help="Passes over the sentiment texts.")
 @click.option("--unlabelled-passes", default=2.0, show_default=True, help="Passes over the unlabelled texts.")
 @click.option("--rate", default=1.5e-4, show_default=True, help="Learning rate of the top layer.")
+@click.option(
+    "--keep",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the starting weights in the result: with --base, what that model knew is kept.",
+)
 @click.option("--seed", default=1, show_default=True, help="Same seed, same machine, same model.")
 def train(out: Path, name: str, version: str, **options: Any) -> None:
     """Fine-tunes an encoder on labelled posts and writes a model folder the engine loads (int8 ONNX).
@@ -110,7 +117,7 @@ def train(out: Path, name: str, version: str, **options: Any) -> None:
     from listener.training.finetune import Recipe
     from listener.training.release import Material, release
 
-    how = ("passes", "sentiment_passes", "unlabelled_passes", "rate", "seed")
+    how = ("passes", "sentiment_passes", "unlabelled_passes", "rate", "keep", "seed")
     recipe = Recipe(**{option: options.pop(option) for option in how})
     release(Material(**options), out, name=name, version=version, recipe=recipe)
     say(f'{out}: done. `listener evaluate FILE --model {out}` measures it; [model] folder = "{out}" uses it.')

@@ -12,17 +12,20 @@ import click
 
 from listener.cli.shared import DAY, as_json, common, say, table, width
 from listener.engine.labels import MOMENT_NAMES, MOMENTS, SENTIMENTS, TOUCHPOINTS
+from listener.language import LANGUAGES
 
 if TYPE_CHECKING:
     from listener.config import Config
     from listener.counts import TrendRow
+    from listener.search import PostRow
 
 
 _MOMENTS = ", ".join(f"{moment} ({name.split(' (')[0]})" for moment, name in MOMENT_NAMES.items())
 _NAMELESS = "(none)"
 _LEGEND = (
     "ZMOT, TMOT: share of the posts that look around before buying, or tell how it was, and its 95 % interval; posts "
-    "the model was unsure of are left out. CSAT: the satisfied among feedback. net: (positive - negative) / both."
+    "the model was unsure of or could not read are left out. CSAT: the satisfied among feedback. net: "
+    "(positive - negative) / both."
 )
 
 
@@ -132,12 +135,15 @@ def _draw(rows: list[TrendRow]) -> None:
         "trans-\naction": [r.transaction for r in rows],
         "feedback": [r.feedback for r in rows],
         "none": [r.none for r in rows],
-        "unsure": [r.abstained for r in rows],
+        "unsure": [r.abstained - r.unread for r in rows],
+        "not\nread": [r.unread for r in rows],
         "ZMOT": [_share(r.zmot_share) for r in rows],
         "TMOT": [_share(r.tmot_share) for r in rows],
         "net": ["-" if r.net_sentiment is None else f"{r.net_sentiment:+.2f}" for r in rows],
         "CSAT": [_share(r.csat) for r in rows],
     }
+    if not any(figures["not\nread"]):
+        del figures["not\nread"]
     names = list(figures)
     table(names, zip(*figures.values(), strict=True), right=names[2:], whole=["period"], spare=names[3:7])
     nameless = f" {_NAMELESS}: posts that name none of the brands." if any(not r.brand for r in rows) else ""
@@ -214,7 +220,7 @@ def posts(
                 f"{p.day:%d %b %y}",
                 p.source,
                 ", ".join(p.brands),
-                "unsure" if p.abstained else p.moment or "waiting",
+                _moment(p),
                 p.sentiment,
                 ", ".join(p.touchpoints),
                 cut(f"{p.title} {p.text}".strip(), 160),
@@ -224,6 +230,12 @@ def posts(
         whole=["day"],
         spare=["source", "touchpoints"],
     )
+
+
+def _moment(post: PostRow) -> str:
+    if post.unread:
+        return f"not read ({LANGUAGES[post.language]})" if post.language else "no words"
+    return "unsure" if post.abstained else post.moment or "waiting"
 
 
 @click.group()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +13,8 @@ from listener.records import Scores
 from listener.resources import model_folder
 
 if TYPE_CHECKING:
-    from listener.config import ModelSettings
+    from listener.config import HeadSettings, ModelSettings
+    from listener.engine.routing import RoutingClassifier
 
 
 class Classifier(Protocol):
@@ -23,6 +24,14 @@ class Classifier(Protocol):
 
     def classify(self, texts: Sequence[str]) -> list[Scores]:
         """Scores of `texts` (already through `text.model_input`), in the same order."""
+        ...
+
+
+class Judge(Classifier, Protocol):
+    """A classifier that heeds languages: what `load` gives."""
+
+    def classify(self, texts: Sequence[str], hints: Sequence[str] = ()) -> list[Scores]:
+        """As `Classifier.classify`; `hints` are the languages that sources claim for the texts, BCP 47 or ""."""
         ...
 
 
@@ -57,7 +66,46 @@ def folder(settings: ModelSettings) -> Path:
 
 
 def name(settings: ModelSettings) -> str:
-    """What the configured model calls itself, without loading it. Raises ModelError when there is none."""
+    """What the configured models call themselves, without loading them. Raises ModelError when one is not there."""
+    return _joined(settings, _name(settings), {of: _name(each) for of, each in _by_language(settings).items()})
+
+
+def load(settings: ModelSettings) -> RoutingClassifier:
+    """The configured models, ready to score. Raises ModelError when one cannot be used."""
+    from listener.engine.routing import RoutingClassifier
+
+    usual, own = _load(settings), _by_language(settings)
+    # One folder may serve several languages, and is loaded once.
+    loaded = {of: _load(each) for of, each in {each.folder: each for each in own.values()}.items()}
+    others = {language: loaded[each.folder] for language, each in own.items()}
+    model = _joined(settings, usual.model, {language: each.model for language, each in others.items()})
+    return RoutingClassifier(model, usual, _known(settings), others)
+
+
+def _joined(settings: ModelSettings, usual: str, others: Mapping[str, str]) -> str:
+    """One name for all models, another when one of them changes or is to know other languages: posts are due again."""
+    knows = [] if settings.knows is None else [f"knows:{','.join(sorted(settings.knows))}"]
+    return "+".join([usual, *knows, *(f"{language}:{model}" for language, model in sorted(others.items()))])
+
+
+def _by_language(settings: ModelSettings) -> dict[str, ModelSettings]:
+    """The settings of the models that languages have of their own."""
+    alone = settings.model_copy(update={"heads": {}, "languages": {}})
+    return {language: alone.model_copy(update={"folder": each}) for language, each in settings.languages.items()}
+
+
+def _known(settings: ModelSettings) -> Sequence[str]:
+    """The languages that the model for most texts knows."""
+    if settings.knows is not None:
+        return settings.knows
+    if not _needs_ours(settings):
+        return ("en",)
+    from listener.engine.onnx import model_languages
+
+    return model_languages(folder(settings))
+
+
+def _name(settings: ModelSettings) -> str:
     from listener.engine import checkpoint
 
     names = [checkpoint.name(head, settings.heads[head]) for head in checkpoint.HEADS if head in settings.heads]
@@ -68,8 +116,7 @@ def name(settings: ModelSettings) -> str:
     return "+".join(names)
 
 
-def load(settings: ModelSettings) -> Classifier:
-    """The configured model, ready to score. Raises ModelError when it cannot be used."""
+def _load(settings: ModelSettings) -> Classifier:
     ours: Classifier | None = None
     if _needs_ours(settings):
         from listener.engine.onnx import OnnxClassifier
@@ -81,9 +128,9 @@ def load(settings: ModelSettings) -> Classifier:
     return mixed
 
 
-def devices(settings: ModelSettings) -> dict[str, str]:
-    """Where the model of each configured head runs, for people. Raises ModelError when one cannot."""
-    return {head: _torch().device_name(each.device) for head, each in settings.heads.items()}
+def place(head: HeadSettings) -> str:
+    """Where the model of a configured head runs, for people. Raises ModelError when it cannot."""
+    return str(_torch().device_name(head.device))
 
 
 def _needs_ours(settings: ModelSettings) -> bool:
@@ -95,7 +142,7 @@ def _needs_ours(settings: ModelSettings) -> bool:
 
 
 def _torch() -> ModuleType:
-    """The torch engine. It is imported for nobody who configured no head: it takes seconds and 300 MB."""
+    """The torch engine. It is imported for nobody who configured no head: it takes seconds and 400 MB."""
     try:
         from listener.engine import torch
     except (ImportError, OSError) as error:  # OSError: a build whose libraries are not here

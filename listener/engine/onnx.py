@@ -94,6 +94,14 @@ def model_name(folder: Path) -> str:
     return _name(_read_config(folder))
 
 
+def model_languages(folder: Path) -> tuple[str, ...]:
+    """The languages the model in `folder` says it knows, ISO 639-1; English alone where it says nothing."""
+    languages = _read_config(folder).get("languages", ["en"])
+    if not isinstance(languages, list) or not all(isinstance(each, str) for each in languages):
+        raise ModelError(f'{folder / "config.json"}: "languages" is not a list like ["en", "de"]. Correct it.')
+    return tuple(languages)
+
+
 def _name(config: dict[str, Any]) -> str:
     return f"{config['name']}-{config['version']}"
 

@@ -77,7 +77,9 @@ class TorchClassifier:
 
 def load(settings: ModelSettings, base: Classifier | None) -> TorchClassifier:
     """The heads of [model.heads], with `base` for the others. Raises ModelError when one cannot be used."""
-    heads = {head: TorchHead(head, settings.heads[head]) for head in HEADS if head in settings.heads}
+    heads: dict[str, TorchHead] = {
+        head: TorchHead(head, settings.heads[head]) for head in HEADS if head in settings.heads
+    }
     return TorchClassifier(heads, base, settings.threads, settings.abstain_below)
 
 
@@ -124,7 +126,7 @@ class TorchHead:
         try:
             # All at once off the device: a copy for each batch would make the GPU wait for us.
             rows = torch.cat([self._run([tokens[index] for index in batch]) for batch in work]).cpu().numpy()
-        except torch.OutOfMemoryError as error:
+        except torch.cuda.OutOfMemoryError as error:
             raise ModelError(
                 f"{self._checkpoint.folder}: {self._device} has too little free memory for this model; free some, or "
                 "set its device to 'cpu' or to another GPU"
@@ -132,7 +134,7 @@ class TorchHead:
         if not np.isfinite(rows).all():
             # Some models overflow 16-bit numbers, some are damaged; one verdict of nan would spoil every mean.
             raise ModelError(f"{self._checkpoint.folder}: its outputs are no numbers; set its device to 'cpu'")
-        logits = np.empty_like(rows)
+        logits: Floats = np.empty_like(rows)
         logits[[index for batch in work for index in batch]] = rows
         return logits
 
@@ -185,19 +187,25 @@ def _half(chosen: torch.device) -> torch.dtype | None:
 
 
 def _open(of: checkpoint.Checkpoint) -> tuple[Any, Any]:
-    """Tokenizer and model, float32, in evaluation mode. Code that comes with a model is never run."""
+    """Tokenizer and model, float32, in evaluation mode.
+
+    Code that comes with a model is never run: neither its own, nor any in its weights, which are safetensors or, as
+    transformers does it of itself, unpickled as numbers alone.
+    """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(of.folder, **local)
         model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
-            of.folder, **local, weights_only=True, output_loading_info=True, ignore_mismatched_sizes=True
+            of.folder, **local, output_loading_info=True, ignore_mismatched_sizes=True
         )
     except Exception as error:  # transformers has no common error class, and safetensors and torch have their own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{of.folder}: the model cannot be loaded: {reason}") from error
-    if lost := sorted({*report["missing_keys"], *(each[0] for each in report["mismatched_keys"])}):
+    # Names, or names with shapes: it depends on the version.
+    misfits = [each if isinstance(each, str) else each[0] for each in report["mismatched_keys"]]
+    if lost := sorted({*report["missing_keys"], *misfits}):
         first = ", ".join(lost[:3]) + (" and more" if len(lost) > 3 else "")
         raise ModelError(
             f"{of.folder}: the weights have no {first} that fits config.json, and made-up ones would judge at random; "

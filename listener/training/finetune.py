@@ -35,6 +35,7 @@ class Recipe:
     class_weight_power: float = 0.3  # moment class weight = (share of the class) ** -power
     sentiment_weight_power: float = 0.5  # the same for texts with a sentiment alone
     trust: float = 0.5  # share of the target that a teacher has where there is a label too
+    keep: float = 0.0  # share of the starting weights in the result: keeps what they knew (WiSE-FT, Wortsman et al. 2022)
     seed: int = 1
 
 
@@ -99,11 +100,15 @@ def finetune(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warmup, max(0.0, (steps - step) / max(1, steps - warmup)))
     )
+    start = {name: value.clone() for name, value in model.state_dict().items()} if recipe.keep else {}
     by_class = weights(labelled, sentiment, recipe.class_weight_power, recipe.sentiment_weight_power)
     done = _resume(out / "checkpoint.pt", model, optimiser, schedule, device)
     for number, examples in enumerate(passes[done:], done + 1):
         _train_pass(model, optimiser, schedule, tokenizer, examples, by_class, recipe, number, device)
         _checkpoint(out / "checkpoint.pt", model, optimiser, schedule, number)
+    if start:
+        ended = model.state_dict()
+        model.load_state_dict({name: torch.lerp(ended[name], value, recipe.keep) for name, value in start.items()})
     model.eval()
     return model
 
