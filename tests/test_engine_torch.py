@@ -578,7 +578,7 @@ def test_without_torch_the_remedy_is_told_and_the_configuration_is_still_read(co
     monkeypatch.delattr(engine, "torch", raising=False)
     assert complaint(f'folder = "stars"\n{FULL_MAP}') == ""
     with pytest.raises(ModelError, match=r"pip install 'listener-daemon\[train\]'"):
-        load(sentiment=HeadSettings(folder=stars, labels=STAR_MAP))
+        engine.load(ModelSettings(heads={"sentiment": HeadSettings(folder=stars, labels=STAR_MAP)}))
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------

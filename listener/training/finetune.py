@@ -35,7 +35,7 @@ class Recipe:
     class_weight_power: float = 0.3  # moment class weight = (share of the class) ** -power
     sentiment_weight_power: float = 0.5  # the same for texts with a sentiment alone
     trust: float = 0.5  # share of the target that a teacher has where there is a label too
-    keep: float = 0.0  # share of the starting weights in the result: keeps what they knew (WiSE-FT, Wortsman et al. 2022)
+    keep: float = 0.0  # share of the starting weights in the result, as WiSE-FT does (Wortsman et al. 2022)
     seed: int = 1
 
 

@@ -56,7 +56,7 @@ def build(weights: Mapping[str, Array], shape: Shape, *, quantised: bool = True)
 def quantise(matrix: Array, axis: int) -> tuple[Array, Array]:
     """(int8 values, fp32 scales): symmetric, one scale for every index that remains when `axis` is reduced away."""
     top = np.abs(matrix).max(axis=axis, keepdims=True)
-    scales = np.where(top > 0, top / 127, 1).astype(np.float32)
+    scales = np.maximum(top / 127, np.finfo(np.float32).tiny).astype(np.float32)  # a row of zeros has a scale too
     return np.clip(np.rint(matrix / scales), -127, 127).astype(np.int8), scales.squeeze(axis)
 
 
