@@ -31,6 +31,7 @@ class Recipe:
     rate: float = 1.5e-4  # of the top layer
     head_rate: float = 1e-3
     max_tokens: int = 192
+    read_tokens: int = 384  # what the finished model reads of a text: longer than in training is better than less of it
     layer_decay: float = 0.9  # each layer below the top learns at this share of the rate of the one above it
     class_weight_power: float = 0.3  # moment class weight = (share of the class) ** -power
     sentiment_weight_power: float = 0.5  # the same for texts with a sentiment alone

@@ -64,9 +64,9 @@ def release(material: Material, out: Path, *, name: str, version: str, recipe: R
     )
     model = restored(base) if (base / "model.onnx").exists() else MomentModel(base)
     model = finetune(model, tokenizer, kept, sentiment, recipe, out, unlabelled)
-    export(model, tokenizer, out, name=name, version=version, max_tokens=recipe.max_tokens)
+    export(model, tokenizer, out, name=name, version=version, max_tokens=recipe.read_tokens)
     fitted = calibrate.fit(OnnxClassifier(out).logits([example.text for example in held]), held)
-    write_config(out, name=name, version=version, max_tokens=recipe.max_tokens, calibration=fitted)
+    write_config(out, name=name, version=version, max_tokens=recipe.read_tokens, calibration=fitted)
     write_card(out, material, recipe)
     (out / "checkpoint.pt").unlink(missing_ok=True)
 
