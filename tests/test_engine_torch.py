@@ -215,6 +215,18 @@ def test_three_models_of_ones_own_need_no_released_one(tmp_path, stars, moments)
         assert scores.touchpoints == tuple(label for label, p in zip(TOUCHPOINTS, row, strict=True) if p >= 0.5)
 
 
+def test_a_touchpoint_that_nobody_else_tells_needs_the_released_model(tmp_path, stars, moments):
+    heads = {
+        "moment": HeadSettings(folder=moments),
+        "sentiment": HeadSettings(folder=stars, labels=STAR_MAP),
+        "touchpoints": HeadSettings(folder=save_model(tmp_path / "some", TOUCHPOINTS[1:])),
+    }
+    settings = ModelSettings(heads=heads, threads=1)
+    classifier = engine.load(settings)
+    assert classifier.model == engine.name(settings)
+    assert classifier.model.endswith(f"+{engine.name(ModelSettings())}")
+
+
 def test_a_temperature_evens_probabilities_out(stars):
     warm = load(sentiment=HeadSettings(folder=stars, labels=STAR_MAP, temperature=4.0)).classify(TEXTS)
     expected = softmax(true_logits(stars, TEXTS) / 4.0)
