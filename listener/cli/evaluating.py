@@ -68,7 +68,8 @@ def evaluate(
     if allow_regression and not write_gate:
         raise click.UsageError("--allow-regression belongs to --write-gate")
     examples = labelled.read_labelled(file, corpora, split)
-    alone = {"folder": folder, "heads": {}, "languages": {}, "knows": None}  # the folder, not what stands beside it
+    # The folder itself, not what stands beside it in the configuration.
+    alone: dict[str, Any] = {"folder": folder, "heads": {}, "languages": {}, "knows": None}
     settings = config.model.model_copy(update=alone) if folder else config.model
     with progress("measuring", len(examples)) as advance:
         report = evaluate.evaluate(engine.load(settings), examples, advance)
