@@ -8,26 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listener.cli.shared import as_json, common, need_training, progress, say, table
+from listener.cli.shared import FILE, FOLDER, as_json, common, need_training, progress, say, table
 
 if TYPE_CHECKING:
     from listener.config import Config
     from listener.training.dataset import Example
     from listener.training.evaluate import HeadReport, PerLabel, Report
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FIGURES = ["macro-F1", "macro-recall", "accuracy", "ECE"]
 
 
 @click.command(short_help="Measures a model on labelled posts.")
-@click.argument("file", type=_FILE)
-@click.option("--model", "folder", type=_FOLDER, help="The model folder; else the configured one.")
-@click.option("--corpora", type=_FOLDER, help="Where labels without a text find it: a folder of SET.jsonl.gz.")
+@click.argument("file", type=FILE)
+@click.option("--model", "folder", type=FOLDER, help="The model folder; else the configured one.")
+@click.option("--corpora", type=FOLDER, help="Where labels without a text find it: a folder of SET.jsonl.gz.")
 @click.option("--split", default="test", show_default=True, help="Which rows to use, where they name a split.")
 @click.option(
     "--baselines",
-    type=_FILE,
+    type=FILE,
     metavar="LABELS",
     help="Labelled posts to train one more baseline on: TF-IDF with logistic regression.",
 )

@@ -8,13 +8,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from listener.cli.shared import common, need_training, progress, say
+from listener.cli.shared import FILE, FOLDER, common, need_training, progress, say
 
 if TYPE_CHECKING:
     from listener.config import Config
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command(short_help="Judges the stored posts that wait for a verdict.")
@@ -55,37 +52,37 @@ def classify(config: Config, file: IO[bytes] | None) -> None:
     "--labels",
     multiple=True,
     required=True,
-    type=_FILE,
+    type=FILE,
     help='Labelled posts, JSON Lines of {"id", "text", "moment", "sentiment", "touchpoints"}. May be repeated.',
 )
-@click.option("--corpora", type=_FOLDER, help="Where labels without a text find it: a folder of SET.jsonl.gz.")
+@click.option("--corpora", type=FOLDER, help="Where labels without a text find it: a folder of SET.jsonl.gz.")
 @click.option(
     "--sentiment",
     multiple=True,
-    type=_FILE,
+    type=FILE,
     help='Texts with a sentiment alone, JSON Lines of {"id", "text", "label"}. May be repeated.',
 )
 @click.option(
     "--teacher",
     "teachers",
     multiple=True,
-    type=_FOLDER,
+    type=FOLDER,
     help="A model folder whose verdicts are learnt beside the labels. May be repeated: the mean of all counts.",
 )
 @click.option(
     "--unlabelled",
     multiple=True,
-    type=_FILE,
+    type=FILE,
     help='Texts for the teachers to judge, JSON Lines of {"id", "text"}. May be repeated.',
 )
 @click.option(
     "--exclude",
     multiple=True,
-    type=_FILE,
+    type=FILE,
     help="Posts that measure the model: whatever has an id of theirs is left out. May be repeated.",
 )
 @click.option(
-    "--base", type=_FOLDER, help="What to begin with: a Hugging Face folder or a model of ours; else all-MiniLM-L6-v2."
+    "--base", type=FOLDER, help="What to begin with: a Hugging Face folder or a model of ours; else all-MiniLM-L6-v2."
 )
 @click.option(
     "--out",

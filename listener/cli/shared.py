@@ -51,6 +51,8 @@ class _Day(click.ParamType["date | _DaysAgo"]):
 
 
 DAY = _Day()
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def common(command: Command) -> Command:

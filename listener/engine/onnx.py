@@ -84,7 +84,7 @@ class OnnxClassifier:
 
     def run(self, ids: NDArray[np.int64]) -> Floats:
         inputs = {"input_ids": ids}
-        if self._masked:  # a graph as versions before 0.3 exported it
+        if self._masked:  # the graph of the first released model, 2026.11.22, and of models trained until then
             inputs["attention_mask"] = np.ones_like(ids)
         return np.asarray(self._session.run(None, inputs)[0], dtype=np.float32)
 
