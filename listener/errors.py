@@ -38,14 +38,23 @@ class MailError(ListenerError):
 
 
 class SourceError(ListenerError):
-    """A source could not be read. Only its subclasses are raised."""
+    """A source could not be read. Only its subclasses are raised.
+
+    `payload` is the start of the reply, for a source that finds more in it than its status says, and so that a parser
+    can be mended. `status` is its HTTP status, 0 without one.
+    """
+
+    def __init__(self, message: str, payload: bytes = b"", status: int = 0) -> None:
+        super().__init__(message)
+        self.payload = payload[:65536]
+        self.status = status
 
 
 class Retry(SourceError):
     """Try again later: rate limit, overload, no network. `after` is the delay in seconds that the server asked for."""
 
-    def __init__(self, message: str, after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, after: float | None = None, payload: bytes = b"", status: int = 0) -> None:
+        super().__init__(message, payload, status)
         self.after = after
 
 
@@ -53,12 +62,13 @@ class Refused(SourceError):
     """We are not let in: credentials, robots.txt, a bot wall, a closed interface. A person has to act."""
 
 
+class Unauthorised(Refused):
+    """The credentials are not taken: wrong, expired or revoked. Others would help."""
+
+
+class Disabled(Refused):
+    """The source cannot begin here: credentials or a package are missing. Nobody was asked."""
+
+
 class Broken(SourceError):
-    """The reply is not what this source sends: a layout changed, or it is another kind of document.
-
-    `payload` is the start of the reply, kept so that the parser can be mended.
-    """
-
-    def __init__(self, message: str, payload: bytes = b"") -> None:
-        super().__init__(message)
-        self.payload = payload[:65536]
+    """The reply is not what this source sends: a layout changed, or it is another kind of document."""

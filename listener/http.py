@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, urldefrag, urlencode, urljoin, urlsplit, urlunsplit
 
 from listener import __version__
-from listener.errors import Broken, Refused, Retry
+from listener.errors import Broken, Refused, Retry, SourceError, Unauthorised
 from listener.walls import bot_wall, is_html, turned_away
 
 if TYPE_CHECKING:  # requests takes 150 ms to import: `listener --help` does without
@@ -31,6 +31,15 @@ _ROBOTS_BYTES = 500_000
 _LONGEST_CRAWL_DELAY_S = 60.0
 _LONGEST_RETRY_S = 86_400.0  # a server that asks for more is asked again after a day
 _NAME = "listener"
+_REMAINING = ("x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining")
+_RESET = ("x-ratelimit-reset", "ratelimit-reset", "x-rate-limit-reset")
+_CONSEQUENCES: dict[int, tuple[type[SourceError], str]] = {
+    401: (Unauthorised, "does not take our credentials, or asks for some (status 401); check them"),
+    403: (Refused, "does not let us in (status 403); check the address and its credentials, or remove it"),
+    451: (Refused, "is withheld for legal reasons (status 451); remove the address"),
+    404: (Broken, "does not exist (404); check the address in the configuration"),
+    410: (Broken, "is gone for good (410); remove it from the configuration"),
+}
 _SECRET = re.compile(r"key$|token|secret|pass|pwd|sig$|signature|auth(?!or)|cred|session|^(feed|sid|code|jwt)$", re.I)
 
 
@@ -61,7 +70,8 @@ class Get(Protocol):
     """Asks for one address. Everything but a usable reply raises Retry, Refused or Broken.
 
     `etag` and `modified` make the request conditional. `page` says that this is a web page meant for people: its
-    robots.txt is honoured. `gap_s` widens the least time between two requests to its host.
+    robots.txt is honoured. `gap_s` widens the least time between two requests to its host. `json` is sent as the body
+    of a POST; without it the request is a GET.
     """
 
     def __call__(
@@ -74,6 +84,7 @@ class Get(Protocol):
         modified: str = "",
         page: bool = False,
         gap_s: float | None = None,
+        json: Any = None,
     ) -> Response: ...
 
 
@@ -169,17 +180,24 @@ class _Door:
         modified: str = "",
         page: bool = False,
         gap_s: float | None = None,
+        json: Any = None,
     ) -> Response:
         wanted = dict(headers or {})
         if etag:
             wanted["If-None-Match"] = etag
         if modified:
             wanted["If-Modified-Since"] = modified
-        reply, final = self._follow(url, params, wanted, page, max(self._settings.gap_s, gap_s or 0.0))
+        reply, final = self._follow(url, params, wanted, page, max(self._settings.gap_s, gap_s or 0.0), json)
         return _judge(reply, url, final)
 
     def _follow(
-        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], page: bool, gap_s: float
+        self,
+        url: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        page: bool,
+        gap_s: float,
+        body: Any = None,
     ) -> tuple[Reply, str]:
         """The first reply that is no redirect, and the address it came from."""
         from listener.transport import exchange
@@ -187,7 +205,7 @@ class _Door:
         left = self._settings.deadline_s
         seen: set[str] = set()
         while len(seen) <= _MAX_REDIRECTS:
-            request = self._prepare(url, params if not seen else None, headers)
+            request = self._prepare(url, params if not seen else None, headers, body)
             url = request.url or url
             if url in seen:
                 raise Broken(f"{public_url(url)} redirects in a circle.")
@@ -202,11 +220,13 @@ class _Door:
             target = urldefrag(urljoin(url, reply.location)).url
             if _origin(target) != _origin(url):  # what was meant for one server is not shown to another
                 headers = {k: v for k, v in headers.items() if k.lower() in ("accept", "accept-language")}
+            if body is not None:
+                raise Broken(f"{public_url(url)} redirects a request that carries a body; name its final address.")
             url = target
         raise Broken(f"{public_url(url)}: more than {_MAX_REDIRECTS} redirects.")
 
     def _prepare(
-        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
+        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], body: Any
     ) -> requests.PreparedRequest:
         import requests
 
@@ -214,7 +234,9 @@ class _Door:
             raise Refused(f"{public_url(url)}: only http and https addresses with a host name are read.")
         ours = {"User-Agent": self._agent, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
         try:
-            return self._session.prepare_request(requests.Request("GET", url, {**ours, **headers}, params=params))
+            method = "GET" if body is None else "POST"
+            asked = requests.Request(method, url, {**ours, **headers}, params=params, json=body)
+            return self._session.prepare_request(asked)
         except requests.RequestException:
             raise Broken(f"{public_url(url)} cannot be asked for: check the address, and contact in [http].") from None
 
@@ -249,7 +271,9 @@ class _Door:
             return Protego.parse("")
         if reply.status >= 500 or reply.status == 429:
             # RFC 9309: a server that fails to show its robots.txt is to be taken as closed, for now.
-            raise Retry(f"{public_url(url)} cannot be read (status {reply.status}).", _asked_delay(reply))
+            raise Retry(
+                f"{public_url(url)} cannot be read (status {reply.status}).", _asked_delay(reply, datetime.now(UTC))
+            )
         body = reply.body[:_ROBOTS_BYTES] if reply.status == 200 else b""
         return Protego.parse(body.decode("utf-8", "replace"))
 
@@ -269,34 +293,54 @@ def _origin(url: str) -> tuple[Any, ...] | None:
     return parts and (parts.scheme, parts.hostname, parts.port)
 
 
-def _asked_delay(reply: Reply) -> float | None:
-    return retry_after(reply.headers.get("retry-after", ""), datetime.now(UTC))
+def _asked_delay(reply: Reply, now: datetime) -> float | None:
+    """Seconds that the server asks us to wait: its Retry-After, else the reset of a limit that is used up."""
+    asked = retry_after(reply.headers.get("retry-after", ""), now)
+    if asked is not None or not (reply.status == 429 or _used_up(reply)):
+        return asked
+    return _until_reset(reply.headers, now)
+
+
+def _used_up(reply: Reply) -> bool:
+    return any(reply.headers.get(name, "").strip() in ("0", "0.0") for name in _REMAINING)
+
+
+def _until_reset(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The reset as GitHub (epoch seconds), Reddit (seconds from now) and Mastodon (ISO 8601) write it."""
+    told = next((headers[name].strip() for name in _RESET if name in headers), "")
+    try:
+        if re.fullmatch(r"\d{1,12}(\.\d+)?", told):
+            seconds = float(told) - now.timestamp() if float(told) > 1e9 else float(told)
+        else:
+            moment = datetime.fromisoformat(told)
+            seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(0.0, seconds), _LONGEST_RETRY_S)
 
 
 def _judge(reply: Reply, asked: str, final: str) -> Response:
     """The reply as a Response, or the error that its status or its page amounts to."""
-    status, place = reply.status, public_url(final)
+    status, place, body = reply.status, public_url(final), reply.body
+    now = datetime.now(UTC)
     if status == 429:
-        raise Retry(f"{place} says that we ask too often (429).", _asked_delay(reply))
-    wall = bot_wall(reply.headers, reply.body)
+        raise Retry(f"{place} says that we ask too often (429).", _asked_delay(reply, now), body, status)
+    wall = bot_wall(reply.headers, body)
     if wall:
-        raise Refused(f"{place} shows a bot wall ({wall}), not its content. Use a feed or an export of this site.")
+        message = f"{place} shows a bot wall ({wall}), not its content. Use a feed or an export of this site."
+        raise Refused(message, body, status)
     if status == 304:
         return Response(status, final, reply.headers, b"", unchanged=True)
     if 200 <= status < 300:
-        if is_html(reply.body) and turned_away(asked, final):
+        if is_html(body) and turned_away(asked, final):
             raise Refused(
                 f"{public_url(asked)} leads to {place}: the page is gone or needs a login. "
                 "Correct the address or remove it."
             )
-        return Response(status, final, reply.headers, reply.body)
-    if status >= 500 or status in (408, 425) or (status == 403 and "retry-after" in reply.headers):
-        raise Retry(f"{place} fails at present (status {status}).", _asked_delay(reply))
-    if status in (401, 403, 451):
-        why = {401: "asks for credentials", 403: "does not let us in", 451: "is withheld for legal reasons"}[status]
-        raise Refused(f"{place} {why} (status {status}). Check the address and its credentials, or remove it.")
-    if status == 404:
-        raise Broken(f"{place} does not exist (404). Check the address in the configuration.", reply.body)
-    if status == 410:
-        raise Broken(f"{place} is gone for good (410). Remove it from the configuration.", reply.body)
-    raise Broken(f"{place} answers with status {status}, which is no use to us. Check the address.", reply.body)
+        return Response(status, final, reply.headers, body)
+    # GitHub and others say 403 for a limit that is used up.
+    limited = status == 403 and ("retry-after" in reply.headers or _used_up(reply))
+    if status >= 500 or status in (408, 425) or limited:
+        raise Retry(f"{place} fails at present (status {status}).", _asked_delay(reply, now), body, status)
+    error, what = _CONSEQUENCES.get(status, (Broken, "answers with status {status}, which is no use to us; check it"))
+    raise error(f"{place} {what.format(status=status)}.", body, status)

@@ -22,7 +22,7 @@ from listener import config as configuration
 from listener import digest, log, mail, query, schedule, sources, trends
 from listener.config import Config, RecipientSettings, SourceSettings
 from listener.engine import Judge
-from listener.errors import Broken, MailError, Refused, Retry, StoreError
+from listener.errors import Broken, Disabled, MailError, Refused, Retry, StoreError, Unauthorised
 from listener.http import Get
 from listener.ledger import DigestState
 from listener.records import Outcome, Page, Post, Run, Verdict
@@ -74,6 +74,10 @@ def collect(
     except Retry as error:
         after = error.after
         tally.failed("retry", error)
+    except Unauthorised as error:
+        tally.failed("unauthorised", error)
+    except Disabled as error:
+        tally.failed("disabled", error)
     except Refused as error:
         tally.failed("refused", error)
     except Broken as error:

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
 
-Outcome = Literal["ok", "unchanged", "empty", "retry", "refused", "broken", "crashed"]
+Outcome = Literal["ok", "unchanged", "empty", "retry", "refused", "unauthorised", "disabled", "broken", "crashed"]
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -49,6 +49,7 @@ class Post:
     parent: str = ""  # native_id of the post this one answers
     lang: str = ""  # as the source says it, BCP 47; "" when it does not
     brand: str = ""  # set by a row or a source that belongs to one brand; needs no match then
+    federated_id: str = ""  # the id it has on every server that shows it: ActivityPub id, at-uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,9 @@ class Page:
     skipped: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
     gap: Gap | None = None
     unchanged: bool = False  # the server said "not modified": empty on purpose
+    deleted: tuple[str, ...] = ()  # native ids that the source says are gone: they are erased here too
+    deleted_below: tuple[str, ...] = ()  # beginnings of native ids, all of whose posts are gone: a closed account
+    verified: tuple[str, ...] = ()  # native ids that a re-check found unchanged without being shown the post again
 
 
 @dataclass(frozen=True, slots=True)

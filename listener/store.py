@@ -28,6 +28,8 @@ _STATES: dict[Outcome, str] = {
     "empty": "empty",
     "retry": "retrying",
     "refused": "blocked",
+    "unauthorised": "unauthorised",
+    "disabled": "disabled",
     "broken": "broken",
     "crashed": "crashed",
 }

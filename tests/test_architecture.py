@@ -14,7 +14,7 @@ import pytest
 # A module imports from the rows above its own. A package name stands for every module in it.
 LAYERS = (
     "records errors text terms language query schedule resources engine.labels",
-    "settings engine.checkpoint example config log walls transport http mail migrations charts wording",
+    "settings secrets engine.checkpoint example config log walls transport http mail migrations charts wording",
     "sources engine scoring rollups backlog rows pages ledger counts search store trends",
     "figures digest_lines digest alerts",
     "pipeline",
@@ -30,6 +30,7 @@ BESIDE = {
     "schedule": "records errors",
     "resources": "errors",
     "example": "settings",
+    "secrets": "settings",
     "engine": "settings",
     "config": "settings engine example",
     "transport": "settings config",

@@ -1,6 +1,7 @@
 """What every kind of source promises, held for each kind that has a payloads/<kind>/contract.toml.
 
 broken = ["file that is none of this source's replies", ...]
+[env]                    # environment variables that hold the secrets of the settings
 [settings]               # as in the configuration, without name and kind
 [answers]                # address = file that answers it, whatever the parameters
 """
@@ -48,8 +49,11 @@ class Contract:
 
 
 @pytest.fixture(params=WITH_CONTRACT)
-def contract(request: pytest.FixtureRequest) -> Contract:
-    return Contract(request.param)
+def contract(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Contract:
+    contract = Contract(request.param)
+    for name, value in contract.told.get("env", {}).items():
+        monkeypatch.setenv(name, value)
+    return contract
 
 
 def posts_of(pages: list[Page]) -> list[Post]:

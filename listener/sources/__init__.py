@@ -36,14 +36,22 @@ class About:
     limits: str
     terms: str
     caution: str = ""
+    keep_days: int | None = None  # the source's terms: a post that was not re-checked for so long has to go
     keep: str = "matched"  # default of the source's `keep`: "matched" drops posts that name no brand, "all" keeps them
 
 
 class Source(Protocol):
-    """A module with these four names. `fetch` reaches the outside only through `get`.
+    """A module with these four names, and two more where its interface allows it. It reaches the outside only by `get`.
 
     fetch(settings, cursor, get, now, name) yields Pages. It raises Retry, Refused or Broken, nothing else of its own.
     Every Page it yields is stored at once, with its cursor, before the next one is asked for.
+
+    recheck(settings, native_ids, get, now, name), where there is one, asks after posts that are stored: at most
+    RECHECK_AT_ONCE of them. Its Pages tell which are `deleted`, which are as they were (`verified`), and bring those
+    that changed as `posts`. What they do not name is asked for again.
+
+    backfill(settings, since, cursor, get, now, name), where there is one, walks back to `since` as far as the interface
+    reaches. Its cursor is its own: it names the place in that walk, and the last page carries the cursor {}.
     """
 
     ABOUT: About
