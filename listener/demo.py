@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from listener import pipeline
+from listener import linking
 from listener.config import BrandSettings, Config, MailSettings, PrivacySettings, SourceSettings
 from listener.records import Page, Post, Rating, Run
 from listener.resources import demo_folder
@@ -52,10 +52,10 @@ def store_posts(store: Store, config: Config, now: datetime) -> int:
                 post = _post(json.loads(line), today, config)
                 by_source.setdefault(post.source, []).append(post)
     store.sync_sources([(name, "files", 86400.0, True) for name in by_source], now)
-    match = pipeline.brand_matcher(config)
+    match = linking.brand_matcher(config)
     for name, posts in by_source.items():
         entry = SourceSettings(name=name, kind="files", keep="all")
-        page, links = pipeline.link(Page(tuple(posts)), entry, match)
+        page, links = linking.link(Page(tuple(posts)), entry, match)
         saved = store.save_page(name, page, links, now)
         run = Run(name, now, 0.0, saved.seen, saved.new, {}, "ok")
         store.finish_run(run, now + timedelta(days=1))

@@ -20,6 +20,9 @@ _FAILURES_SHOWN = 6
 FAILING = {
     "retrying": "not answering",
     "blocked": "access refused",
+    "unauthorised": "its credentials are not taken",
+    "disabled": "credentials or a package are missing",
+    "silent": "no new posts",
     "broken": "its layout changed",
     "crashed": "stopped by an error in listener",
 }

@@ -172,7 +172,12 @@ def _sources(config: Config, now: datetime) -> Iterator[Finding]:
             yield Finding(f"source {name}", "ok", f"{health.state}, {count(health.posts, 'post')}")
         else:
             remedy = f"try `listener sources test {name}`"
-            yield Finding(f"source {name}", "wrong", f"{health.state}: {health.why}", remedy)
+            yield Finding(
+                f"source {name}",
+                "warning" if health.state == "silent" else "wrong",
+                f"{health.state}: {health.why}",
+                remedy,
+            )
 
 
 def _mail(config: Config, now: datetime) -> Iterator[Finding]:

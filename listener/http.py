@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +30,8 @@ _ROBOTS_S = 3600.0
 _ROBOTS_BYTES = 500_000
 _LONGEST_CRAWL_DELAY_S = 60.0
 _LONGEST_RETRY_S = 86_400.0  # a server that asks for more is asked again after a day
+_STREAM_BYTES = 100_000_000
+_STREAM_S = 600.0
 _NAME = "listener"
 _REMAINING = ("x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining")
 _RESET = ("x-ratelimit-reset", "ratelimit-reset", "x-rate-limit-reset")
@@ -86,6 +88,20 @@ class Get(Protocol):
         gap_s: float | None = None,
         json: Any = None,
     ) -> Response: ...
+
+    def messages(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        limit_bytes: int = _STREAM_BYTES,
+        limit_s: float = _STREAM_S,
+    ) -> Generator[bytes, None, None]:
+        """The messages of a websocket (ws:// or wss://) as they come, until so many bytes or seconds have passed.
+
+        A server that ends the stream, or is silent, raises Retry. Closing the generator closes the connection.
+        """
+        ...
 
 
 def charset(content_type: str) -> str:
@@ -190,6 +206,28 @@ class _Door:
         reply, final = self._follow(url, params, wanted, page, max(self._settings.gap_s, gap_s or 0.0), json)
         return _judge(reply, url, final)
 
+    def messages(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        limit_bytes: int = _STREAM_BYTES,
+        limit_s: float = _STREAM_S,
+    ) -> Generator[bytes, None, None]:
+        from listener.stream import NoStream, messages
+
+        url += ("&" if "?" in url else "?") + urlencode(params) if params else ""
+        parts, place = _parts(url, "ws", "wss"), public_url(url)
+        if parts is None:
+            raise Refused(f"{place}: only ws and wss addresses with a host name are read as a stream.")
+        self._wait_for_turn(parts.hostname, self._settings.gap_s)
+        verify = self._session.verify
+        try:
+            yield from messages(url, self._settings, verify, self._agent, place, limit_bytes, limit_s)
+        except NoStream as error:
+            _judge(error.reply, url, url)
+            raise Broken(f"{place} answers, but not as a stream; check the address.", error.reply.body) from None
+
     def _follow(
         self,
         url: str,
@@ -230,7 +268,7 @@ class _Door:
     ) -> requests.PreparedRequest:
         import requests
 
-        if _web_parts(url) is None:
+        if _parts(url, "http", "https") is None:
             raise Refused(f"{public_url(url)}: only http and https addresses with a host name are read.")
         ours = {"User-Agent": self._agent, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
         try:
@@ -278,18 +316,18 @@ class _Door:
         return Protego.parse(body.decode("utf-8", "replace"))
 
 
-def _web_parts(url: str) -> Any:
-    """The parts of a web address, or None when it is none."""
+def _parts(url: str, *schemes: str) -> Any:
+    """The parts of an address of one of these schemes, or None when it is none."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+        usable = parts.scheme in schemes and parts.hostname and (parts.port or 1)
     except ValueError:
         return None
     return parts if usable else None
 
 
 def _origin(url: str) -> tuple[Any, ...] | None:
-    parts = _web_parts(url)
+    parts = _parts(url, "http", "https")
     return parts and (parts.scheme, parts.hostname, parts.port)
 
 

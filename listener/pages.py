@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from listener import backlog, rollups
+from listener import backlog, copies, rollups
 from listener.migrations import stamp
 from listener.rows import storable
 
@@ -25,9 +26,11 @@ WHERE source = ? AND native_id IN (SELECT value FROM json_each(?))
 
 _INSERT = """
 INSERT INTO posts (id, source, native_id, kind, url, title, text, author, created_at, edited_at, collected_at, day,
-    rating_value, rating_best, rating_worst, rating, engagement, parent, lang, given_brand, text_hash)
+    rating_value, rating_best, rating_worst, rating, engagement, parent, lang, given_brand, text_hash, federated_id,
+    verify_due_at)
 VALUES (:id, :source, :native_id, :kind, :url, :title, :text, :author, :created_at, :edited_at, :collected_at, :day,
-    :rating_value, :rating_best, :rating_worst, :rating, :engagement, :parent, :lang, :given_brand, :text_hash)
+    :rating_value, :rating_best, :rating_worst, :rating, :engagement, :parent, :lang, :given_brand, :text_hash,
+    :federated_id, :verify_due_at)
 """
 
 _UPDATE = """
@@ -40,7 +43,8 @@ WHERE id = :id
 """
 
 _DELETE = """
-UPDATE posts SET deleted_at = ?, title = '', text = '', author = '', url = '', engagement = '{}', text_hash = ''
+UPDATE posts SET deleted_at = ?, title = '', text = '', author = '', url = '', engagement = '{}', text_hash = '',
+    federated_id = '', verify_due_at = NULL
 WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL
 """
 
@@ -50,6 +54,14 @@ _FORGET = (
     "DELETE FROM verdicts WHERE post_id IN (SELECT value FROM json_each(?))",
 )
 
+_NAMED = """
+SELECT id FROM posts
+WHERE source = ? AND native_id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL
+"""
+
+# The last letter of Unicode sorts behind whatever an id may go on with.
+_BELOW = "SELECT id FROM posts WHERE source = ? AND native_id >= ? AND native_id < ? AND deleted_at IS NULL"
+
 _BRANDS_OF = "SELECT post_id, brand, why FROM mentions WHERE post_id IN (SELECT value FROM json_each(?))"
 
 _UNLINK = "DELETE FROM mentions WHERE post_id IN (SELECT value FROM json_each(?))"
@@ -57,30 +69,35 @@ _UNLINK = "DELETE FROM mentions WHERE post_id IN (SELECT value FROM json_each(?)
 _LINK = "INSERT INTO mentions (post_id, brand, why) VALUES (?, ?, ?)"
 
 
-def save(connection: sqlite3.Connection, source: str, posts: Iterable[tuple[Row, Links]]) -> tuple[int, int]:
+def save(
+    connection: sqlite3.Connection, source: str, posts: Iterable[tuple[Row, Links | None]], now: datetime
+) -> tuple[int, int]:
     """Adds the posts that are new and brings the known ones up to date; returns how many were new and how many edited.
 
-    Of a post that comes twice the last one counts.
+    A post without links (None) is not wanted: it is brought up to date where it is known, and else left out. Of a post
+    that comes twice the last one counts.
     """
-    arrived = {row["native_id"]: (row, dict(links)) for row, links in posts}
+    arrived = {row["native_id"]: (row, links) for row, links in posts}
     found = connection.execute(_STORED, (source, json.dumps(list(arrived)))).fetchall()
     stored = {native_id: (post_id, deleted_at, was) for native_id, post_id, deleted_at, *was in found}
-    new = [both for native_id, both in arrived.items() if native_id not in stored]
-    _insert(connection, new)
+    new = [(row, links) for ident, (row, links) in arrived.items() if ident not in stored and links is not None]
+    _insert(connection, new, now)
     known = [
-        (row | {"id": stored[native_id][0]}, links, stored[native_id][2])
+        (row | {"id": stored[native_id][0]}, dict(links or {}), stored[native_id][2])
         for native_id, (row, links) in arrived.items()
         if native_id in stored and stored[native_id][1] is None
     ]
     return len(new), _update(connection, known)
 
 
-def _insert(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links]]) -> None:
+def _insert(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links]], now: datetime) -> None:
     # Ids are given here, not by SQLite, so that the rows that refer to them go in by the batch as well.
     (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM posts").fetchone()
     ids = range(last + 1, last + 1 + len(posts))
     connection.executemany(_INSERT, [row | {"id": post_id} for post_id, (row, _) in zip(ids, posts, strict=True)])
     _link(connection, zip(ids, (links for _, links in posts), strict=True))
+    copies.let_go(connection, 2 * len(posts), now)  # twice as many as come in, so that no page pays for a year
+    copies.fold(connection, ids)
     backlog.add(connection, ids)
 
 
@@ -91,11 +108,22 @@ def _update(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links, li
     retold = [row["id"] for row, _, was in posts if was[0] != row["text_hash"]]
     changed = [row for row, _, _ in posts if row["id"] in edited or row["id"] in relinked]
     if changed:
-        with rollups.changing(connection, [row["id"] for row in changed]):
+        with _changing(connection, [row["id"] for row in changed], {*retold, *relinked}):
             connection.executemany(_UPDATE, changed)
             _relink(connection, relinked)
         backlog.add(connection, retold)
     return len(edited)
+
+
+@contextmanager
+def _changing(connection: sqlite3.Connection, post_ids: Collection[int], speaking: Collection[int]) -> Iterator[None]:
+    """Keeps rollups and clusters right while the body changes these posts. `speaking` are those of them whose text or
+    brands change, so that they may be copies of others than before.
+    """
+    with rollups.changing(connection, {*post_ids, *copies.of(connection, speaking)}):
+        yield
+        copies.release(connection, list(speaking))
+        copies.fold(connection, speaking)
 
 
 def relink(
@@ -115,7 +143,7 @@ def relink(
         if links != was:
             changed[post_id] = links
     if changed:
-        with rollups.changing(connection, changed):
+        with _changing(connection, changed, changed):
             _relink(connection, changed)
     return len(changed)
 
@@ -123,12 +151,21 @@ def relink(
 def delete(connection: sqlite3.Connection, post_ids: Sequence[int], now: datetime) -> int:
     """Empties posts and forgets what was made of them; returns how many. Identity and date stay."""
     chosen = json.dumps(post_ids)
-    with rollups.changing(connection, post_ids):
+    with rollups.changing(connection, {*post_ids, *copies.of(connection, post_ids)}):
         done = connection.execute(_DELETE, (stamp(now), chosen)).rowcount
         for statement in _FORGET:
             connection.execute(statement, (chosen,))
+        copies.release(connection, post_ids)
     backlog.remove(connection, post_ids)
     return done
+
+
+def named(connection: sqlite3.Connection, source: str, native_ids: Iterable[str], below: Iterable[str]) -> list[int]:
+    """The live posts of a source that have one of these native ids, or whose native id begins with one of `below`."""
+    found = [row[0] for row in connection.execute(_NAMED, (source, json.dumps(list(native_ids))))]
+    for start in filter(None, below):
+        found += [row[0] for row in connection.execute(_BELOW, (source, start, start + "\U0010ffff"))]
+    return sorted(set(found))
 
 
 def brands_of(connection: sqlite3.Connection, post_ids: Sequence[int]) -> dict[int, dict[str, str]]:

@@ -12,27 +12,46 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
-from listener import digest, log, mail, query, schedule, sources, trends
+from listener import digest, linking, log, mail, schedule, sources, trends
 from listener.config import Config, RecipientSettings, SourceSettings
 from listener.engine import Judge
-from listener.errors import Broken, Disabled, MailError, Refused, Retry, StoreError, Unauthorised
+from listener.errors import (
+    Broken,
+    ConfigError,
+    Disabled,
+    MailError,
+    Refused,
+    Retry,
+    SourceError,
+    StoreError,
+    Unauthorised,
+)
 from listener.http import Get
 from listener.ledger import DigestState
-from listener.records import Outcome, Page, Post, Run, Verdict
+from listener.migrations import stamp
+from listener.records import Outcome, Page, Run, Saved, Verdict
 from listener.store import Store
-from listener.text import fingerprint, model_input
+from listener.text import model_input
 
 Clock = Callable[[], datetime]
-Match = Callable[[str, str, str], Mapping[str, str]]  # title, text, language -> {brand: why}
 
+RECHECKS_A_RUN = 5  # requests, so that a source with a hundred thousand posts is not asked for all of them in one run
 CLASSIFY_AT_ONCE = 512  # posts a transaction: large enough to sort by length, small enough to stop within a second
+
+
+_OUTCOMES: Mapping[type[SourceError], Outcome] = {  # the narrower class first
+    Retry: "retry",
+    Unauthorised: "unauthorised",
+    Disabled: "disabled",
+    Refused: "refused",
+    Broken: "broken",
+}
 
 
 # --- collect ---------------------------------------------------------------------------------------------------------
@@ -49,66 +68,129 @@ def collect(
 ) -> Run:
     """Fetches one source and stores what it brings, page by page; returns the run that was recorded.
 
-    Never raises for what a source does: that is the run's outcome. A programming error in a source is logged whole and
-    becomes the outcome "crashed", so that the other sources go on. `stop` is asked between pages, and a source that was
-    stopped is due again at once; `on_page` hears how many posts each page held. Raises StoreError when the database
-    cannot be written.
+    Then asks after some of the posts that are stored, where the source can be asked. Never raises for what a source
+    does: that is the run's outcome. A programming error in a source is logged whole and becomes the outcome "crashed",
+    so that the other sources go on. `stop` is asked between pages, and a source that was stopped is due again at once;
+    `on_page` hears how many posts each page held. Raises StoreError when the database cannot be written.
     """
     entry = config.source(name)
-    match, brands = brand_matcher(config), _brands_key(config)
-    started = clock()
-    tally = _Tally()
-    after: float | None = None
-    stopped = False
-    try:
-        for page in _pages(store, entry, config.path, get, started):
-            page, links = link(page, entry, match)
-            tally.add(page, store.save_page(name, page, links, clock()).new)
-            store.doubt_links(brands)
-            on_page(len(page.posts))
-            stopped = stop()
-            if stopped:
-                break
-    except StoreError:
-        raise  # it is not the source that failed, and its bookmark has not moved
-    except Retry as error:
-        after = error.after
-        tally.failed("retry", error)
-    except Unauthorised as error:
-        tally.failed("unauthorised", error)
-    except Disabled as error:
-        tally.failed("disabled", error)
-    except Refused as error:
-        tally.failed("refused", error)
-    except Broken as error:
-        tally.failed("broken", error)
-    except Exception as error:  # noqa: BLE001  # a bug in one source must not silence the others
-        log.event("source_crashed", logging.ERROR, exc_info=True, source=name)
-        tally.failed("crashed", error)
+    tally, started = _Tally(), clock()
+    walk = _pages(store, entry, config.path, get, started)
+    stopped = _take(store, config, entry, walk, tally, clock, stop, on_page)
     finished = clock()
-    run = tally.run(name, started, max(0.0, (finished - started).total_seconds()))
+    run = tally.run(name, started, finished)
     state = store.source_state(name)
     failures = (state.failures if state else 0) + 1 if run.error else 0
-    due = schedule.next_due(finished, entry.every_s, failures, after, random.random())  # noqa: S311
+    due = schedule.next_due(finished, entry.every_s, failures, tally.after, random.random())  # noqa: S311
     store.finish_run(run, finished if stopped else due)
+    _tell("collected", run)
+    return run
+
+
+def backfill(
+    store: Store,
+    config: Config,
+    name: str,
+    since: datetime,
+    get: Get,
+    clock: Clock,
+    stop: Callable[[], bool] = bool,
+    on_page: Callable[[int], object] = bool,
+) -> tuple[Run, float | None]:
+    """Walks back to `since` as far as the source reaches; returns what came of it, and the seconds it asks us to wait.
+
+    Goes on where an earlier walk to the same date was stopped or failed. The bookmark of `collect` is left alone.
+    Raises ConfigError when the source shows nothing older than `collect` reads, StoreError as `collect` does.
+    """
+    entry = config.source(name)
+    walk_back = getattr(sources.load(entry.kind), "backfill", None)
+    if walk_back is None:
+        raise ConfigError(
+            f"{name}: a source of kind {entry.kind!r} shows what it holds now and cannot be asked for older posts; "
+            "bring those in as a file, with `listener import`"
+        )
+    settings = sources.settings(entry, config.path)
+    state = store.backfill_state(name)
+    if state is None or state["since"] != stamp(since):
+        store.begin_backfill(name, since)
+        state = None
+    tally, started = _Tally(), clock()
+    walk = walk_back(settings, since, state and state["cursor"], get, started, name)
+    stopped = _take(store, config, entry, walk, tally, clock, stop, on_page, backfill=True)
+    run = tally.run(name, started, clock())
+    if not run.error and not stopped:
+        store.end_backfill(name)
+    _tell("backfilled", run)
+    return run, tally.after
+
+
+def _take(
+    store: Store,
+    config: Config,
+    entry: SourceSettings,
+    walk: Iterator[Page],
+    tally: _Tally,
+    clock: Clock,
+    stop: Callable[[], bool],
+    on_page: Callable[[int], object],
+    *,
+    backfill: bool = False,
+) -> bool:
+    """Stores the pages of a walk as they come, and what went wrong in `tally`; returns whether `stop` ended it."""
+    match, brands = linking.brand_matcher(config), linking.brands_key(config)
+    rechecked = sources.can_recheck(entry.kind)
+    try:
+        for page in walk:
+            linked, links = linking.link(page, entry, match)
+            saved = store.save_page(entry.name, linked, links, clock(), rechecked=rechecked, backfill=backfill)
+            tally.add(linked, sum(found is not None for found in links), saved)
+            store.doubt_links(brands)
+            on_page(len(page.posts))
+            if stop():
+                return True
+    except StoreError:
+        raise  # it is not the source that failed, and its bookmark has not moved
+    except SourceError as error:
+        tally.failed(next(name for kind, name in _OUTCOMES.items() if isinstance(error, kind)), error)
+    except Exception as error:  # noqa: BLE001  # a bug in one source must not silence the others
+        log.event("source_crashed", logging.ERROR, exc_info=True, source=entry.name)
+        tally.failed("crashed", error)
+    return False
+
+
+def _tell(event: str, run: Run) -> None:
     log.event(
-        "collected",
+        event,
         logging.WARNING if run.error else logging.INFO,
-        source=name,
+        source=run.source,
         outcome=run.outcome,
         seen=run.seen,
         new=run.new,
+        edited=run.edited,
+        deleted=run.deleted,
         skipped=sum(run.skipped.values()),
         seconds=round(run.seconds, 2),
         error=run.error,
     )
-    return run
 
 
 def _pages(store: Store, entry: SourceSettings, path: Path | None, get: Get, now: datetime) -> Iterator[Page]:
-    settings = sources.settings(entry, path)
+    """What is new at a source, and then what became of posts that it brought before."""
+    source, settings = sources.load(entry.kind), sources.settings(entry, path)
     state = store.source_state(entry.name)
-    return sources.load(entry.kind).fetch(settings, state.cursor if state else None, get, now, entry.name)
+    yield from source.fetch(settings, state.cursor if state else None, get, now, entry.name)
+    if not sources.can_recheck(entry.kind):
+        return
+    for _ in range(RECHECKS_A_RUN):
+        due = store.to_recheck(entry.name, now, source.RECHECK_AT_ONCE)  # type: ignore[attr-defined]
+        if not due:
+            break
+        yield from source.recheck(settings, due, get, now, entry.name)  # type: ignore[attr-defined]
+        store.rechecked(entry.name, due, now)
+    if source.ABOUT.keep_days is not None:
+        purged = store.purge_unverified(entry.name, now - timedelta(days=source.ABOUT.keep_days), now)
+        if purged:
+            log.event("purged", source=entry.name, posts=purged, days=source.ABOUT.keep_days)
 
 
 def open_store(config: Config) -> Store:
@@ -131,65 +213,25 @@ def relink(store: Store, config: Config) -> int:
     """Links stored posts anew when the brands of the configuration changed; returns how many posts changed."""
     if config.path is None and not config.brands:
         return 0  # a command without a configuration knows no brands, and takes none away
-    return store.relink(brand_matcher(config), _brands_key(config))
-
-
-def _brands_key(config: Config) -> str:
-    return fingerprint(*(brand.model_dump_json() for brand in config.brands))
-
-
-def brand_matcher(config: Config) -> Match:
-    """The function that tells which configured brands a post names, and by which words.
-
-    A brand with `locales` takes no post that is known to be in another language.
-    """
-    by_words = query.matcher([(brand.name, brand.role, brand.aliases, brand.query) for brand in config.brands])
-    spoken = {brand.name: {tag.partition("-")[0].lower() for tag in brand.locales} for brand in config.brands}
-
-    def match(title: str, text: str, lang: str) -> dict[str, str]:
-        language = lang.partition("-")[0].lower()
-        found = by_words(title, text)
-        return {
-            brand: why for brand, why in found.items() if not (language and spoken[brand]) or language in spoken[brand]
-        }
-
-    return match
-
-
-def link(page: Page, entry: SourceSettings, match: Match) -> tuple[Page, list[Mapping[str, str]]]:
-    """Links every post of a page to the brands it names, and drops posts that name none where the source asks for that.
-
-    Returns the page that is left and, beside each of its posts, {brand: why}.
-    """
-    keep_all = (entry.keep or sources.load(entry.kind).ABOUT.keep) == "all"
-    kept: list[Post] = []
-    links: list[Mapping[str, str]] = []
-    for post in page.posts:
-        post = replace(post, brand=post.brand or entry.brand)
-        brands = dict(match(post.title, post.text, post.lang))
-        if post.brand:
-            brands.setdefault(post.brand, f"source {entry.name}")
-        if brands or keep_all:
-            kept.append(post)
-            links.append(brands)
-    dropped = len(page.posts) - len(kept)
-    skipped = {**page.skipped, "no brand named": dropped} if dropped else page.skipped
-    return replace(page, posts=tuple(kept), skipped=skipped), links
+    return store.relink(linking.brand_matcher(config), linking.brands_key(config))
 
 
 class _Tally:
     """Counts a run while its pages come in."""
 
     def __init__(self) -> None:
-        self.seen = self.new = 0
+        self.seen = self.new = self.edited = self.deleted = 0
         self.skipped: Counter[str] = Counter()
         self.pages = self.unchanged = 0
         self.outcome: Outcome | None = None
         self.error = ""
+        self.after: float | None = None  # seconds that the server asks us to wait
 
-    def add(self, page: Page, new: int) -> None:
-        self.seen += len(page.posts)
-        self.new += new
+    def add(self, page: Page, seen: int, saved: Saved) -> None:
+        self.seen += seen
+        self.new += saved.new
+        self.edited += saved.edited
+        self.deleted += saved.deleted
         self.skipped.update(page.skipped)
         self.pages += 1
         self.unchanged += page.unchanged
@@ -197,16 +239,25 @@ class _Tally:
     def failed(self, outcome: Outcome, error: Exception) -> None:
         self.outcome = outcome
         self.error = str(error) or type(error).__name__
+        self.after = error.after if isinstance(error, Retry) else None
 
-    def run(self, name: str, started: datetime, seconds: float) -> Run:
-        outcome: Outcome = self.outcome or (
-            "ok"
-            if self.seen or self.skipped
-            else "unchanged"
-            if self.pages and self.unchanged == self.pages
-            else "empty"
+    def run(self, name: str, started: datetime, finished: datetime) -> Run:
+        seconds = max(0.0, (finished - started).total_seconds())
+        silent: Outcome = "unchanged" if self.pages and self.unchanged == self.pages else "empty"
+        brought = self.seen or self.edited or self.deleted or self.skipped
+        outcome: Outcome = self.outcome or ("ok" if brought else silent)
+        return Run(
+            name,
+            started,
+            seconds,
+            self.seen,
+            self.new,
+            dict(self.skipped),
+            outcome,
+            self.error,
+            self.edited,
+            self.deleted,
         )
-        return Run(name, started, seconds, self.seen, self.new, dict(self.skipped), outcome, self.error)
 
 
 # --- classify --------------------------------------------------------------------------------------------------------

@@ -133,6 +133,7 @@ class Saved:
     new: int
     edited: int
     seen: int  # posts of the page, drops excluded
+    deleted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +148,5 @@ class Run:
     skipped: Mapping[str, int]
     outcome: Outcome
     error: str = ""
+    edited: int = 0
+    deleted: int = 0  # posts that the source no longer shows, erased here too

@@ -60,6 +60,8 @@ def post_row(source: str, post: Post, now: datetime, zone: ZoneInfo, privacy: Pr
         "lang": storable(post.lang),
         "given_brand": storable(post.brand),
         "text_hash": fingerprint(title, text),
+        "federated_id": storable(post.federated_id),
+        "verify_due_at": None,
     }
 
 
@@ -90,6 +92,8 @@ def run_row(run: Run) -> dict[str, Any]:
         "seconds": run.seconds,
         "seen": run.seen,
         "new": run.new,
+        "edited": run.edited,
+        "deleted": run.deleted,
         "skipped": json.dumps(dict(run.skipped)),
         "outcome": run.outcome,
         "error": storable(run.error),

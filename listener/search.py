@@ -22,9 +22,11 @@ SELECT p.id, p.source, p.native_id, p.kind, p.url, p.title, p.text, p.author, p.
     p.day, p.rating_value, p.rating_best, p.rating_worst, p.rating, p.engagement, p.parent, p.lang,
     (SELECT json_group_object(brand, why) FROM mentions WHERE post_id = p.id) AS brands,
     v.moment, v.sentiment, v.score, v.confidence, v.abstained, v.language, v.unread, v.model,
-    (SELECT json_group_array(touchpoint) FROM verdict_touchpoints WHERE post_id = p.id) AS touchpoints
+    (SELECT json_group_array(touchpoint) FROM verdict_touchpoints WHERE post_id = p.id) AS touchpoints,
+    (SELECT json_group_array(source) FROM (SELECT source FROM posts c WHERE c.copy_of = p.id AND c.deleted_at IS NULL
+        ORDER BY c.id)) AS copies
 FROM posts p LEFT JOIN verdicts v ON v.post_id = p.id
-WHERE p.deleted_at IS NULL AND {which}
+WHERE p.deleted_at IS NULL AND p.copy_of IS NULL AND {which}
 ORDER BY coalesce(p.created_at, p.collected_at) DESC, p.id DESC LIMIT :limit
 """
 
@@ -49,7 +51,7 @@ _JUDGED = """
 SELECT p.id, v.score, p.rating, p.engagement, coalesce(p.created_at, p.collected_at)
 FROM posts p JOIN verdicts v ON v.post_id = p.id LEFT JOIN mentions m ON m.post_id = p.id
 WHERE p.day = :day AND coalesce(m.brand, '') = :brand AND p.deleted_at IS NULL
-    AND (:moment IS NULL OR (v.moment = :moment AND NOT v.abstained))
+    AND p.copy_of IS NULL AND (:moment IS NULL OR (v.moment = :moment AND NOT v.abstained))
     AND (:sentiment IS NULL OR (v.sentiment = :sentiment AND NOT v.unread))
 """
 
@@ -97,13 +99,14 @@ class PostRow:
     unread: bool | None  # in a language no model knows, or without a word; sentiment and score are None then
     touchpoints: tuple[str, ...]
     model: str | None
+    copies: tuple[str, ...]  # the source of every copy of it that is stored: it is shown and counted once
 
     def as_json(self) -> dict[str, Any]:
         """The row with times as ISO 8601 text, ready for `json.dumps`."""
         row = asdict(self)
         for name in ("created_at", "edited_at", "collected_at"):
             row[name] = row[name] and stamp(row[name])
-        return row | {"day": self.day.isoformat(), "touchpoints": list(self.touchpoints)}
+        return row | {"day": self.day.isoformat(), "touchpoints": list(self.touchpoints), "copies": list(self.copies)}
 
 
 def posts(
@@ -197,6 +200,7 @@ def _post_row(row: sqlite3.Row) -> PostRow:
             "unread": bool(values["unread"]) if judged else None,
             **({"sentiment": None, "score": None} if values["unread"] else {}),
             "touchpoints": tuple(json.loads(values["touchpoints"])),
+            "copies": tuple(json.loads(values["copies"])),
         }
     )
 

@@ -6,74 +6,21 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from listener import backlog, ledger, pages, rollups
+from listener import agenda, backlog, ledger, pages, rechecks, rollups
+from listener.agenda import Due
 from listener.errors import StoreError
 from listener.ledger import DigestState
 from listener.migrations import BUSY_S, explained, moment_of, open_for_writing, stamp
-from listener.records import Outcome, Page, Pending, Run, Saved, Verdict
-from listener.rows import Authors, Privacy, gap_row, post_row, run_row, storable, verdict_row
+from listener.records import Page, Pending, Run, Saved, Verdict
+from listener.rows import Authors, Privacy, post_row, verdict_row
 from listener.schedule import local_day
 
 _RELINK_BATCH = 500
-
-_STATES: dict[Outcome, str] = {
-    "ok": "ok",
-    "unchanged": "ok",
-    "empty": "empty",
-    "retry": "retrying",
-    "refused": "blocked",
-    "unauthorised": "unauthorised",
-    "disabled": "disabled",
-    "broken": "broken",
-    "crashed": "crashed",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A source as its fetch needs it: the bookmark of the last page stored, and the failures in a row."""
-
-    name: str
-    kind: str
-    cursor: dict[str, Any] | None
-    failures: int
-
-
-_DUE = "SELECT name, kind, cursor, failures FROM sources"
-
-_SYNC_SOURCE = """
-INSERT INTO sources (name, kind, every_s, enabled, next_due_at) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, every_s = excluded.every_s, enabled = excluded.enabled,
-    cursor = CASE WHEN kind = excluded.kind THEN cursor END, next_due_at = coalesce(next_due_at, excluded.next_due_at)
-"""
-
-# Posts may come from a file a person hands in, a source the configuration does not hold.
-_KNOW_SOURCE = "INSERT OR IGNORE INTO sources (name, kind, every_s, enabled) VALUES (?, 'import', 0, 0)"
-
-_ADD_RUN = """
-INSERT INTO runs (source, started_at, seconds, seen, new, skipped, outcome, error)
-VALUES (:source, :started_at, :seconds, :seen, :new, :skipped, :outcome, :error)
-"""
-
-_HEALTH = """
-UPDATE sources SET since = CASE WHEN state = :state THEN since ELSE :ended END, state = :state, why = :why,
-    failures = CASE WHEN :failed THEN failures + 1 ELSE 0 END, next_due_at = :next, last_run_at = :started,
-    last_success_at = CASE WHEN :failed THEN last_success_at ELSE :ended END,
-    last_new_at = CASE WHEN :new > 0 THEN :ended ELSE last_new_at END
-WHERE name = :name
-"""
-
-# A fetch that is repeated meets the same gap again.
-_NOTE_GAP = """
-INSERT INTO gaps (source, since, until, why, noted_at) SELECT :source, :since, :until, :why, :noted_at
-WHERE NOT EXISTS (SELECT 1 FROM gaps WHERE source = :source AND since IS :since AND until IS :until AND why = :why)
-"""
 
 _RELINK = """
 SELECT id, title, text, lang, given_brand FROM posts WHERE id > ? AND deleted_at IS NULL ORDER BY id LIMIT ?
@@ -95,11 +42,6 @@ ON CONFLICT (post_id) DO UPDATE SET model = excluded.model, text_hash = excluded
 """
 
 _FORGET_TOUCHPOINTS = "DELETE FROM verdict_touchpoints WHERE post_id IN (SELECT value FROM json_each(?))"
-
-
-def _as_due(row: tuple[str, str, str | None, int]) -> Due:
-    name, kind, cursor, failures = row
-    return Due(name, kind, json.loads(cursor) if cursor is not None else None, failures)
 
 
 class Store:
@@ -181,66 +123,96 @@ class Store:
         A new one is due now. One that left is disabled and keeps its posts and its bookmark. A name that now stands for
         another kind loses the bookmark, which that kind could not read.
         """
-        rows = [(name, kind, every_s, enabled, stamp(now)) for name, kind, every_s, enabled in entries]
-        sooner = [(stamp(now + timedelta(seconds=row[2])), row[0]) for row in rows]
         with self.writing() as connection:
-            connection.execute("UPDATE sources SET enabled = 0")
-            connection.executemany(_SYNC_SOURCE, rows)
-            connection.executemany(
-                "UPDATE sources SET next_due_at = min(next_due_at, ?) WHERE name = ? AND failures = 0", sooner
-            )
+            agenda.sync(connection, entries, now)
 
     def due(self, now: datetime, limit: int = 100) -> list[Due]:
         """The enabled sources that should be fetched now, the longest overdue first."""
-        query = f"{_DUE} WHERE enabled AND next_due_at <= ? ORDER BY next_due_at, name LIMIT ?"
         with explained(self.path):
-            return [_as_due(row) for row in self.connection.execute(query, (stamp(now), limit))]
+            return agenda.due(self.connection, now, limit)
 
     def source_state(self, name: str) -> Due | None:
         """One source, due or not; None when the database does not know it."""
         with explained(self.path):
-            row = self.connection.execute(f"{_DUE} WHERE name = ?", (name,)).fetchone()
-        return _as_due(row) if row else None
+            return agenda.find(self.connection, name)
 
     def finish_run(self, run: Run, next_due: datetime) -> None:
         """Writes down one fetch, and what it says of its source's health."""
         with self.writing() as connection:
-            connection.execute(_ADD_RUN, run_row(run))
-            connection.execute(_KNOW_SOURCE, (run.source,))
-            was = connection.execute("SELECT state FROM sources WHERE name = ?", (run.source,)).fetchone()[0]
-            # "Not modified since the empty reply" is still empty.
-            state = "empty" if run.outcome == "unchanged" and was == "empty" else _STATES[run.outcome]
-            health = {
-                "name": run.source,
-                "state": state,
-                "why": storable(run.error) or ("it answered and held no posts" if state == "empty" else ""),
-                "failed": run.outcome not in ("ok", "unchanged", "empty"),
-                "new": run.new,
-                "started": stamp(run.started_at),
-                "ended": stamp(run.started_at + timedelta(seconds=run.seconds)),
-                "next": stamp(next_due),
-            }
-            connection.execute(_HEALTH, health)
+            agenda.finish(connection, run, next_due)
+
+    def begin_backfill(self, source: str, since: datetime) -> None:
+        """Begins a walk into the past, forgetting another that was not finished."""
+        with self.writing() as connection:
+            agenda.begin_backfill(connection, source, since)
+
+    def end_backfill(self, source: str) -> None:
+        with self.writing() as connection:
+            agenda.end_backfill(connection, source)
+
+    def backfill_state(self, source: str) -> dict[str, Any] | None:
+        """The bookmark of a walk into the past that was begun and has not ended: {"since", "cursor"}; None without."""
+        with explained(self.path):
+            return agenda.backfill_state(self.connection, source)
 
     # --- posts ---
 
-    def save_page(self, source: str, page: Page, links: Sequence[Mapping[str, str]], now: datetime) -> Saved:
-        """Stores a page: posts, the brands they name (`links[i]`: brand -> why, for `page.posts[i]`), bookmark and gap.
+    def save_page(
+        self,
+        source: str,
+        page: Page,
+        links: Sequence[Mapping[str, str] | None],
+        now: datetime,
+        *,
+        rechecked: bool = False,
+        backfill: bool = False,
+    ) -> Saved:
+        """Stores a page: posts, the brands they name (`links[i]`: brand -> why, for `page.posts[i]`), bookmark and gap,
+        and erases what the source says is gone.
 
         A post that is known is updated where its text, rating or engagement changed, and waits for a new verdict where
-        its text did. Its first date stays, so that a day that was reported does not change under its readers. A post
-        that was deleted stays deleted.
+        its text did; links of None stand for a post that is not wanted, and is updated only where it is known. Its
+        first date stays, so that a day that was reported does not change under its readers. A post that was deleted
+        stays deleted. `rechecked`: the source can be asked after these posts later. `backfill`: the bookmark is that of
+        the walk into the past.
         """
         rows = [post_row(source, post, now, self.zone, self._privacy) for post in page.posts]
+        for row in rows if rechecked else ():
+            row["verify_due_at"] = stamp(now + rechecks.FIRST)
         with self.writing() as connection:
-            new, edited = pages.save(connection, source, zip(rows, links, strict=True))
-            connection.execute(_KNOW_SOURCE, (source,))
-            if page.cursor is not None:
-                bookmark = json.dumps(dict(page.cursor))
-                connection.execute("UPDATE sources SET cursor = ? WHERE name = ?", (bookmark, source))
-            if page.gap:
-                connection.execute(_NOTE_GAP, gap_row(source, page.gap, now))
-        return Saved(new=new, edited=edited, seen=len(page.posts))
+            new, edited = pages.save(connection, source, zip(rows, links, strict=True), now)
+            gone = pages.named(connection, source, page.deleted, page.deleted_below)
+            deleted = pages.delete(connection, gone, now) if gone else 0
+            rechecks.seen(connection, source, [*(row["native_id"] for row in rows), *page.verified], now)
+            agenda.move(connection, source, page, now, backfill=backfill)
+        return Saved(new=new, edited=edited, seen=len(page.posts), deleted=deleted)
+
+    # --- posts asked after again, see `rechecks` ---
+
+    def to_recheck(self, source: str, now: datetime, limit: int) -> list[str]:
+        """The native ids of up to `limit` posts that the source is to be asked after, the longest due first."""
+        mark = f"rechecks {source}"
+        if self._meta(mark) is None:  # posts of before it could be asked
+            with self.writing() as connection:
+                rechecks.begin(connection, source, now)
+                self._set_meta(mark, "1")
+        with explained(self.path):
+            return rechecks.due(self.connection, source, now, limit)
+
+    def rechecked(self, source: str, native_ids: Sequence[str], now: datetime) -> None:
+        """Notes that the source was asked after these: they are due again later."""
+        with self.writing() as connection:
+            rechecks.asked(connection, source, native_ids, now)
+
+    def purge_unverified(self, source: str, before: datetime, now: datetime) -> int:
+        """Erases posts that the source was not seen to show since `before`, as its terms ask; returns how many."""
+        done = 0
+        while True:
+            with self.writing() as connection:
+                gone = rechecks.unverified(connection, source, before)
+                if not gone:
+                    return done
+                done += pages.delete(connection, gone, now)
 
     def delete(self, post_ids: Iterable[int], now: datetime) -> int:
         """Empties these posts and forgets what was made of them; returns how many.

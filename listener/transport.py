@@ -123,7 +123,7 @@ def open_session(settings: HttpSettings, verify: bool | str) -> requests.Session
     """A session without cookies, without proxies or passwords from the environment, with guarded connections."""
     # Its debug and warning lines carry whole addresses, with the keys in them.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    rules = {"allowed": frozenset(entry.strip().lower() for entry in settings.allow_private)}
+    rules = _rules(settings)
     plain = type("_Plain", (_Guarded,), rules)
     secure = type("_Secure", (_GuardedTLS,), rules)
     adapter = HTTPAdapter(max_retries=0)
@@ -138,6 +138,20 @@ def open_session(settings: HttpSettings, verify: bool | str) -> requests.Session
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
+
+
+def _rules(settings: HttpSettings) -> dict[str, frozenset[str]]:
+    return {"allowed": frozenset(entry.strip().lower() for entry in settings.allow_private)}
+
+
+def open_socket(host: str, port: int, settings: HttpSettings, place: str) -> socket.socket:
+    """A plain connection to a checked address, for what is not asked by `exchange`. Raises Retry and Refused."""
+    guarded = type("_Socket", (_Guarded,), _rules(settings))(host, port, timeout=settings.timeout_s)
+    try:
+        sock: socket.socket = guarded._new_conn()
+        return sock
+    except (HTTPError, OSError) as error:
+        raise _as_ours(error, place, settings.timeout_s) from None
 
 
 def exchange(

@@ -25,7 +25,9 @@ from listener.counts import TrendRow as TrendRow
 from listener.counts import wilson as wilson
 from listener.engine.labels import SENTIMENTS
 from listener.errors import StoreError
-from listener.migrations import BUSY_S, explained, moment_of, refuse, stamp, state
+from listener.health import SourceHealth as SourceHealth
+from listener.health import source_health as source_health
+from listener.migrations import BUSY_S, explained, refuse, stamp, state
 from listener.search import PostRow as PostRow
 from listener.search import brands as brands
 from listener.search import check_names, check_period, fts_query, readable
@@ -46,19 +48,6 @@ _FILTERS = {
     " WHERE touchpoint IN (SELECT value FROM json_each(:touchpoints)))",
     "query": "post_id IN (SELECT rowid FROM posts_fts WHERE posts_fts MATCH :query)",
 }
-
-_SOURCES = """
-WITH stored AS (
-    SELECT source, count(*) AS posts, sum(collected_at > :since) AS posts_24h FROM posts WHERE deleted_at IS NULL
-    GROUP BY source
-)
-SELECT name, kind, enabled, state, since, why, failures, last_run_at, last_success_at, last_new_at, next_due_at,
-    coalesce(posts, 0) AS posts, coalesce(posts_24h, 0) AS posts_24h,
-    (SELECT json_group_array(json(skipped)) FROM runs
-        WHERE source = name AND started_at > :since AND skipped <> '{}') AS skipped,
-    (SELECT count(*) FROM gaps WHERE source = name) AS gaps
-FROM sources LEFT JOIN stored ON source = name ORDER BY enabled DESC, name
-"""
 
 _LATE = """
 SELECT count(*) FROM posts WHERE day = :day AND collected_at > :after AND deleted_at IS NULL
@@ -104,27 +93,6 @@ class TouchpointTotal:
     neutral: int
     negative: int
     usual_posts: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class SourceHealth:
-    """How a source fares. `state`: new, ok, empty, retrying, blocked, broken or crashed, `since` then, for `why`."""
-
-    name: str
-    kind: str
-    enabled: bool
-    state: str
-    since: datetime | None
-    why: str
-    failures: int
-    last_run_at: datetime | None
-    last_success_at: datetime | None
-    last_new_at: datetime | None
-    next_due_at: datetime | None
-    posts: int
-    posts_24h: int
-    skipped: dict[str, int]  # drops of the last 24 h by reason
-    gaps: int
 
 
 def open_reader(path: Path | str, zone: ZoneInfo) -> sqlite3.Connection:
@@ -268,23 +236,6 @@ def waiting(reader: sqlite3.Connection) -> int:
     """How many posts have no verdict at all, by whatever model."""
     query = "SELECT count(*) FROM pending WHERE NOT EXISTS (SELECT 1 FROM verdicts v WHERE v.post_id = pending.post_id)"
     return int(reader.execute(query).fetchone()[0])
-
-
-def source_health(reader: sqlite3.Connection, now: datetime | None = None) -> list[SourceHealth]:
-    """Every source the database knows, the enabled ones first. The last 24 h end at `now`, or else at the last run."""
-    if now is None:
-        now = moment_of(reader.execute("SELECT max(last_run_at) FROM sources").fetchone()[0])
-    since = stamp(now - timedelta(days=1)) if now else ""
-    found = []
-    for row in reader.execute(_SOURCES, {"since": since}):
-        values = dict(row)
-        skipped: Counter[str] = Counter()
-        for drops in json.loads(values["skipped"]):
-            skipped.update(drops)
-        for name in ("since", "last_run_at", "last_success_at", "last_new_at", "next_due_at"):
-            values[name] = moment_of(values[name])
-        found.append(SourceHealth(**values | {"enabled": bool(values["enabled"]), "skipped": dict(skipped)}))
-    return found
 
 
 def _days_totals(reader: sqlite3.Connection, days: Sequence[date], brand: str) -> list[DayTotals]:

@@ -38,6 +38,14 @@ def cut(text: str, limit: int = 240) -> str:
     return at_word.rstrip(" ,;:.-") + "…"
 
 
+def span(time: timedelta) -> str:
+    """A length of time in its two largest units: "3 days 4 hours", "25 minutes"."""
+    minutes = max(1, round(time.total_seconds() / 60))
+    sizes = (("day", minutes // 1440), ("hour", minutes // 60 % 24), ("minute", minutes % 60))
+    told = [count(number, unit) for unit, number in sizes if number]
+    return " ".join(told[:2])
+
+
 def capital(text: str) -> str:
     """The text with its first letter large, the others as they are."""
     return text[:1].upper() + text[1:]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest.register_assert_rewrite("listener.sources.contract")
 settings.register_profile(
     "listener", max_examples=75, deadline=None, derandomize=False, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -74,7 +74,7 @@ def counted_rollup(connection: sqlite3.Connection) -> dict[tuple[Any, ...], tupl
     sums: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * 6)
     for post_id, day, source, rating, moment, sentiment, score, abstained, unread in connection.execute(
         "SELECT id, day, source, rating, moment, sentiment, score, abstained, unread FROM posts, verdicts"
-        " WHERE id = post_id AND deleted_at IS NULL"
+        " WHERE id = post_id AND deleted_at IS NULL AND copy_of IS NULL"
     ):
         told = moment == "tmot" and not abstained
         feedback = rating is not None or told

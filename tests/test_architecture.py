@@ -14,9 +14,10 @@ import pytest
 # A module imports from the rows above its own. A package name stands for every module in it.
 LAYERS = (
     "records errors text terms language query schedule resources engine.labels",
-    "settings secrets engine.checkpoint example config log walls transport http mail migrations charts wording",
-    "sources engine scoring rollups backlog rows pages ledger counts search store trends",
+    "settings secrets engine.checkpoint example config log walls transport stream http mail migrations charts wording",
+    "sources engine scoring rollups backlog rows copies pages ledger agenda rechecks counts search health store trends",
     "figures digest_lines digest alerts",
+    "linking",
     "pipeline",
     "demo doctor",
     "web daemon training",
@@ -34,12 +35,14 @@ BESIDE = {
     "engine": "settings",
     "config": "settings engine example",
     "transport": "settings config",
-    "http": "settings config transport walls",
+    "stream": "settings config transport",
+    "http": "settings config transport stream walls",
     "mail": "settings config wording",
-    "pages": "backlog rollups rows",
+    "pages": "backlog rollups rows copies",
+    "agenda": "rows",
     "ledger": "rows",
-    "store": "backlog rollups rows pages ledger",
-    "trends": "backlog counts search",
+    "store": "agenda backlog rechecks rollups rows pages ledger",
+    "trends": "backlog counts search health",
     "scoring": "engine",
     "digest_lines": "figures",
     "digest": "digest_lines figures",
@@ -49,7 +52,7 @@ CLOCK = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "tim
 MAY_LOOK_AT_THE_CLOCK = {"cli", "daemon", "http", "training"}
 SLOW = [
     "torch", "transformers", "onnxruntime", "praw", "altair", "datasette", "apscheduler",
-    "requests", "bs4", "feedparser", "pydantic", "jinja2", "numpy",
+    "requests", "websockets", "bs4", "feedparser", "pydantic", "jinja2", "numpy",
 ]  # fmt: skip
 LONGEST_FILE = 400
 

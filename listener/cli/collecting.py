@@ -1,18 +1,23 @@
-"""Commands that bring posts in and have them judged: run, collect, import, sources."""
+"""Commands that bring posts in: run, collect, import."""
 
 from __future__ import annotations
 
-from contextlib import closing
+import itertools
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from listener.cli.shared import as_json, common, progress, say, table
+from listener.cli.shared import DAY, as_json, common, progress, reasons, say, table
 
 if TYPE_CHECKING:
     from listener.config import Config, SourceSettings
+    from listener.http import Get
     from listener.records import Run
+    from listener.store import Store
+
+_PATIENCE = 5  # times that a source without a word on when to come back is asked again
 
 
 @click.command(short_help="The daemon: collects, classifies and mails on schedule.")
@@ -31,22 +36,40 @@ def run(config: Config) -> None:
 
 @click.command(short_help="Fetches every source once, now.")
 @click.argument("names", nargs=-1, metavar="[SOURCE]...")
+@click.option(
+    "--since",
+    type=DAY,
+    metavar="DATE",
+    help="Walk back to this day as far as the source reaches; begun again, it goes on where it stopped.",
+)
 @click.option("--json", "json_", is_flag=True, help="The runs as JSON.")
 @common
-def collect(config: Config, names: tuple[str, ...], json_: bool) -> None:
-    """One pass over the sources now (all enabled ones, or those named), whether they are due or not."""
+def collect(config: Config, names: tuple[str, ...], since: date | None, json_: bool) -> None:
+    """One pass over the sources now (all enabled ones, or those named), whether they are due or not.
+
+    With --since it fetches older posts of the sources named, waits where a server asks to wait, and may be stopped
+    with Ctrl-C at any time.
+    """
     from listener import pipeline, sources
     from listener.daemon import now_utc
     from listener.errors import ConfigError
     from listener.http import open_get
+    from listener.schedule import day_bounds
 
     sources.check(config)
     if not config.sources:
         raise ConfigError("no source is configured; `listener init` writes an example to edit")
     chosen = [config.source(name) for name in names] or [entry for entry in config.sources if entry.enabled]
+    if since and not names:
+        raise click.UsageError("--since needs the name of a source")
     runs = []
     with pipeline.open_store(config) as store, open_get(config.http) as get:
         pipeline.adopt(store, config, now_utc())
+        if since:
+            begin, _ = day_bounds(since, config.zone)
+            runs = [_backfill(store, config, entry.name, begin, get) for entry in chosen]
+            _show_runs(runs, json_)
+            raise click.exceptions.Exit(any(each.error for each in runs))
         with progress("collecting", len(chosen)) as advance:
             for entry in chosen:
                 runs.append(pipeline.collect(store, config, entry.name, get, now_utc))
@@ -56,20 +79,46 @@ def collect(config: Config, names: tuple[str, ...], json_: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
+def _backfill(store: Store, config: Config, name: str, since: datetime, get: Get) -> Run:
+    """Walks one source back, through every pause that its server asks for; the runs on the way as one."""
+    import time
+    from dataclasses import replace
+
+    from listener import pipeline
+    from listener.daemon import now_utc
+
+    total: Run | None = None
+    with progress(f"{name}, back to {since.astimezone(config.zone):%d %b %Y}", None) as advance:
+        for failures in itertools.count():
+            run, after = pipeline.backfill(store, config, name, since, get, now_utc, on_page=advance)
+            counted = ("seconds", "seen", "new", "edited", "deleted")
+            if total is not None:
+                run = replace(run, **{each: getattr(total, each) + getattr(run, each) for each in counted})
+            progressed = total is None or run.seen > total.seen
+            total = run
+            # A server that names no time is asked again some times, later each time.
+            if run.outcome != "retry" or (after is None and not progressed and failures >= _PATIENCE):
+                return run
+            wait = after if after is not None else 30.0 * 2 ** min(failures, 5)
+            say(f"{run.error} Going on in {wait:.0f} s; Ctrl-C stops, and the same command goes on from here later.")
+            time.sleep(wait)
+    raise AssertionError("unreachable")
+
+
 def _show_runs(runs: list[Run], json_: bool) -> None:
     if json_:
-        names = ("source", "started_at", "seconds", "seen", "new", "skipped", "outcome", "error")
+        names = ("source", "started_at", "seconds", "seen", "new", "edited", "deleted", "skipped", "outcome", "error")
         as_json([{name: getattr(each, name) for name in names} for each in runs])
         return
     table(
-        ["source", "outcome", "seen", "new", "left out", "seconds", "why"],
-        [[r.source, r.outcome, r.seen, r.new, _reasons(r.skipped), f"{r.seconds:.1f}", r.error] for r in runs],
-        right=["seen", "new", "seconds"],
+        ["source", "outcome", "seen", "new", "edited", "deleted", "left out", "seconds", "why"],
+        [
+            [r.source, r.outcome, r.seen, r.new, r.edited, r.deleted, reasons(r.skipped), f"{r.seconds:.1f}", r.error]
+            for r in runs
+        ],
+        right=["seen", "new", "edited", "deleted", "seconds"],
+        spare=["edited", "deleted"],
     )
-
-
-def _reasons(skipped: Any) -> str:
-    return "; ".join(f"{number} × {reason}" for reason, number in skipped.items())
 
 
 @click.command("import", short_help="Reads files of posts: CSV, TSV, JSON, JSON Lines.")
@@ -169,136 +218,4 @@ def _check_import(config: Config, entry: SourceSettings) -> None:
         raise ConfigError(f"--{said.replace('columns', 'column', 1)}") from error
 
 
-@click.group(invoke_without_command=True, short_help="How every source is doing; what kinds there are; a trial.")
-@click.option("--json", "json_", is_flag=True, help="Everything known of every source, as JSON.")
-@common
-def sources(config: Config, json_: bool) -> None:
-    """How every source is doing: state, since when, why, last success, last new post, next fetch."""
-    from dataclasses import asdict
-
-    from listener import trends
-    from listener.daemon import now_utc
-    from listener.wording import clock
-
-    with closing(trends.open_reader(config.database, config.zone)) as reader:
-        health = trends.source_health(reader)
-    if json_:
-        as_json([asdict(each) for each in health])
-        return
-    today = now_utc().astimezone(config.zone).date()
-
-    def when(moment: Any) -> str:
-        return clock(moment, today, config.zone) if moment else "never"
-
-    table(
-        ["source", "kind", "state", "since", "posts", "24 h", "last success", "last new", "next", "why"],
-        [
-            [
-                h.name,
-                h.kind,
-                h.state if h.enabled or h.kind == "import" else "off",
-                when(h.since),
-                h.posts,
-                h.posts_24h,
-                when(h.last_success_at),
-                when(h.last_new_at),
-                when(h.next_due_at) if h.enabled else "",
-                _why(h),
-            ]
-            for h in health
-        ],
-        right=["posts", "24 h"],
-        whole=["kind", "state"],
-        spare=["kind", "24 h", "last success", "last new"],
-    )
-    if not health:
-        say("No source has run yet: `listener collect` fetches now, `listener run` on schedule.")
-
-
-def _why(health: Any) -> str:
-    gaps = f"{health.gaps} gap(s) in what the source would show" if health.gaps else ""
-    return "; ".join(
-        filter(None, [health.why, gaps, _reasons(health.skipped) and f"left out: {_reasons(health.skipped)}"])
-    )
-
-
-@sources.command(short_help="Every kind of source there is, with its terms.")
-@click.option("--json", "json_", is_flag=True, help="As JSON.")
-def kinds(json_: bool) -> None:
-    """Every kind of source there is: what it brings, what it needs, its limits and terms."""
-    from dataclasses import asdict
-
-    from listener import sources as registry
-
-    about = {kind: registry.load(kind).ABOUT for kind in sorted(registry.kinds())}
-    if json_:
-        as_json({kind: asdict(each) for kind, each in about.items()})
-        return
-    for kind, each in about.items():
-        click.secho(kind, bold=True)
-        for label, text in (
-            ("brings", each.brings),
-            ("key", each.key),
-            ("limits", each.limits),
-            ("terms", each.terms),
-            ("caution", each.caution),
-        ):
-            if text:
-                click.echo(click.wrap_text(f"{label:8} {text}", 100, "  ", " " * 11))
-        click.echo()
-
-
-@sources.command("test", short_help="Fetches one page of a source; stores nothing.")
-@click.argument("name")
-@click.option("--json", "json_", is_flag=True, help="As JSON.")
-@common
-def test_source(config: Config, name: str, json_: bool) -> None:
-    """Fetches one page of a configured source now, and shows what it would store. Stores nothing."""
-    from listener import pipeline
-    from listener import sources as registry
-    from listener.daemon import now_utc
-    from listener.http import open_get
-    from listener.wording import cut
-
-    entry = config.source(name)
-    settings = registry.settings(entry, config.path)
-    if "side_files" in type(settings).model_fields:  # a trial writes nothing, not even the list of bad rows
-        settings = settings.model_copy(update={"side_files": False})
-    with open_get(config.http) as get:
-        page = next(iter(registry.load(entry.kind).fetch(settings, None, get, now_utc(), name)), None)
-    if page is None:
-        say(f"{name}: answered, and held nothing")
-        return
-    kept, links = pipeline.link(page, entry, pipeline.brand_matcher(config))
-    if json_:
-        found = [
-            {
-                "native_id": p.native_id,
-                "created_at": p.created_at,
-                "title": p.title,
-                "text": p.text,
-                "url": p.url,
-                "brands": dict(b),
-            }
-            for p, b in zip(kept.posts, links, strict=True)
-        ]
-        as_json({"seen": len(page.posts), "kept": len(kept.posts), "skipped": dict(kept.skipped), "posts": found})
-        return
-    say(
-        f"{name}: {len(page.posts)} posts on the first page, {len(kept.posts)} would be stored; "
-        f"left out: {_reasons(kept.skipped) or 'none'}"
-    )
-    table(
-        ["written", "brands", "text"],
-        [
-            [
-                p.created_at and p.created_at.astimezone(config.zone).strftime("%d %b %H:%M"),
-                ", ".join(b),
-                cut(f"{p.title} {p.text}".strip(), 120),
-            ]
-            for p, b in list(zip(kept.posts, links, strict=True))[:20]
-        ],
-    )
-
-
-COMMANDS = (run, collect, import_, sources)
+COMMANDS = (run, collect, import_)

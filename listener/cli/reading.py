@@ -223,7 +223,7 @@ def posts(
                 _moment(p),
                 p.sentiment,
                 ", ".join(p.touchpoints),
-                cut(f"{p.title} {p.text}".strip(), 160),
+                cut(f"{p.title} {p.text}".strip(), 160) + (f" (+{len(p.copies)} more places)" if p.copies else ""),
             ]
             for p in found
         ],

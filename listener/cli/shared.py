@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -84,7 +84,8 @@ def common(command: Command) -> Command:
 
         level = "DEBUG" if verbose else config.log.level if command.__name__ == "run" else "WARNING"
         # What a fetch came to is in the table that such a command prints; the daemon has only its log to say it.
-        log.set_up(level, config.log.format, without=() if verbose or command.__name__ == "run" else ("collected",))
+        told = () if verbose or command.__name__ == "run" else ("collected", "backfilled")
+        log.set_up(level, config.log.format, without=told)
         days = {name: given.day(config) for name, given in options.items() if isinstance(given, _DaysAgo)}
         return command(config, **options | days)
 
@@ -174,3 +175,8 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda number: bar.advance(task, number)
+
+
+def reasons(skipped: Mapping[str, int]) -> str:
+    """Counted drops as one line: `3 × no text; 1 × no id`."""
+    return "; ".join(f"{number} × {reason}" for reason, number in skipped.items())

@@ -82,6 +82,11 @@ def load(kind: str) -> Source:
         raise ConfigError(f"the source kind {kind!r} cannot be loaded: {error}") from error
 
 
+def can_recheck(kind: str) -> bool:
+    """Whether sources of this kind can be asked after posts that are stored."""
+    return hasattr(load(kind), "recheck")
+
+
 def settings(entry: SourceSettings, path: Path | None) -> BaseModel:
     """The settings of a configured source, checked by its kind. Raises ConfigError naming the source and the key."""
     return options(entry, load(entry.kind).Settings, path)

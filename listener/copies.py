@@ -1,0 +1,185 @@
+"""Copies: one text that stands in several places is one voice, counted once. Runs inside the caller's transaction.
+
+A post is a copy of an earlier one when both carry the same federated id; when they are an article or post of the same
+address and say the same; or when their texts are nearly equal (MinHash, Broder 1997) and long enough that two people
+would not write them by chance. Copies name the same brands and give the same rating: else they are two voices.
+A copy points at its original, never at another copy, and is in no count while the original lives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from listener.migrations import stamp
+from listener.text import model_input
+
+LEAST_WORDS = 12  # "Great stay, friendly staff, would come again" is written by many
+ALIKE = 0.8  # share of three-word pieces in common (Jaccard) from which on two texts are one
+# With eight bands of four, texts that have 0.8 in common share a band in 98.5 % of cases, 0.5 in 40 %, 0.2 in 1 %.
+_BANDS, _ROWS = 8, 4
+_SEED = 20261125
+_WINDOW = timedelta(days=45)  # copies come within days; older signatures are let go
+
+_READ = """
+SELECT id, title, text, url, kind, source, federated_id, rating,
+    (SELECT json_group_array(brand) FROM (SELECT brand FROM mentions WHERE post_id = posts.id ORDER BY brand))
+FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL ORDER BY id
+"""
+
+_SAME_ID = """
+SELECT coalesce(copy_of, id) FROM posts WHERE federated_id = ? AND id < ? AND deleted_at IS NULL ORDER BY id LIMIT 1
+"""
+
+_SAME_ADDRESS = """
+SELECT DISTINCT coalesce(copy_of, id) FROM posts
+WHERE url = ? AND url <> '' AND kind IN ('post', 'article') AND id < ? AND deleted_at IS NULL LIMIT 20
+"""
+
+_SAME_BAND = """
+SELECT DISTINCT post_id FROM signatures WHERE band IN (SELECT value FROM json_each(?)) AND post_id <> ? LIMIT 50
+"""
+
+_OF = "SELECT id FROM posts WHERE copy_of IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL ORDER BY id"
+
+_HEIRS = """
+SELECT copy_of, min(id) FROM posts WHERE copy_of IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL
+GROUP BY copy_of
+"""
+
+_OLDEST = """
+SELECT post_id, collected_at FROM posts JOIN (SELECT DISTINCT post_id FROM signatures ORDER BY post_id LIMIT ?)
+ON id = post_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    post_id: int
+    title: str
+    url: str
+    kind: str
+    source: str
+    federated_id: str
+    rating: float | None
+    brands: str
+    words: tuple[str, ...]
+
+    @property
+    def pieces(self) -> frozenset[tuple[str, ...]]:
+        """The runs of three words, which a text is compared by."""
+        return frozenset(zip(self.words, self.words[1:], self.words[2:], strict=False))
+
+
+def of(connection: sqlite3.Connection, post_ids: Iterable[int]) -> list[int]:
+    """The live copies of these posts."""
+    return [post_id for (post_id,) in connection.execute(_OF, (json.dumps(list(post_ids)),))]
+
+
+def fold(connection: sqlite3.Connection, post_ids: Iterable[int]) -> int:
+    """Looks for the originals of posts that are new, or were changed and `released`; returns how many are copies."""
+    copies = 0
+    for post in _read(connection, post_ids):
+        original = _original(connection, post)
+        if original is None:
+            _sign(connection, post)
+        else:
+            connection.execute("UPDATE posts SET copy_of = ? WHERE id = ?", (original, post.post_id))
+            copies += 1
+    return copies
+
+
+def release(connection: sqlite3.Connection, post_ids: Sequence[int]) -> None:
+    """Takes posts out of their clusters, because they changed or are gone. The first copy of an original takes its
+    place. The rollups are to be told of the posts and of all their copies.
+    """
+    chosen = json.dumps(list(post_ids))
+    connection.execute("DELETE FROM signatures WHERE post_id IN (SELECT value FROM json_each(?))", (chosen,))
+    connection.execute("UPDATE posts SET copy_of = NULL WHERE id IN (SELECT value FROM json_each(?))", (chosen,))
+    heirs = dict(connection.execute(_HEIRS, (chosen,)).fetchall())
+    for original, heir in heirs.items():
+        connection.execute("UPDATE posts SET copy_of = ? WHERE copy_of = ?", (heir, original))
+        connection.execute("UPDATE posts SET copy_of = NULL WHERE id = ?", (heir,))
+    for post in _read(connection, heirs.values()):
+        _sign(connection, post)
+
+
+def let_go(connection: sqlite3.Connection, at_most: int, now: datetime) -> None:
+    """Deletes the signatures of up to so many posts that are too old to have copies still to come."""
+    oldest = connection.execute(_OLDEST, (at_most,)).fetchall()
+    limit = stamp(now - _WINDOW)
+    gone = [post_id for post_id, collected_at in oldest if collected_at < limit]
+    if gone:
+        connection.execute(
+            "DELETE FROM signatures WHERE post_id IN (SELECT value FROM json_each(?))", (json.dumps(gone),)
+        )
+
+
+def _read(connection: sqlite3.Connection, post_ids: Iterable[int]) -> Iterator[_Text]:
+    for row in connection.execute(_READ, (json.dumps(list(post_ids)),)).fetchall():
+        post_id, title, text, url, kind, source, federated_id, rating, brands = row
+        words = tuple(re.findall(r"\w+", model_input(title, text).casefold()))
+        yield _Text(post_id, title, url, kind, source, federated_id, rating, brands, words)
+
+
+def _original(connection: sqlite3.Connection, post: _Text) -> int | None:
+    if post.federated_id:
+        same = connection.execute(_SAME_ID, (post.federated_id, post.post_id)).fetchone()
+        if same:
+            return int(same[0])
+    if post.kind in ("post", "article"):
+        near = [row[0] for row in connection.execute(_SAME_ADDRESS, (post.url, post.post_id))]
+        for other in _read(connection, near):
+            if _same_page(post, other):
+                return other.post_id
+    if len(post.words) < LEAST_WORDS:
+        return None
+    near = [row[0] for row in connection.execute(_SAME_BAND, (json.dumps(_bands(post)), post.post_id))]
+    for other in _read(connection, near):
+        if _one_voice(post, other) and _in_common(post.pieces, other.pieces) >= ALIKE:
+            return other.post_id
+    return None
+
+
+def _one_voice(post: _Text, other: _Text) -> bool:
+    return post.brands == other.brands and post.rating == other.rating
+
+
+def _same_page(post: _Text, other: _Text) -> bool:
+    """Whether two posts of one address are one: a feed may show the title alone, or the beginning of the text."""
+    if not _one_voice(post, other):
+        return False
+    # One source may give the same address and title to many posts, such as "Status update".
+    if post.source != other.source and post.title and post.title.casefold() == other.title.casefold():
+        return True
+    mine, theirs = post.pieces, other.pieces
+    return min(len(mine), len(theirs)) >= 3 and len(mine & theirs) >= ALIKE * min(len(mine), len(theirs))
+
+
+def _in_common(mine: frozenset[tuple[str, ...]], theirs: frozenset[tuple[str, ...]]) -> float:
+    return len(mine & theirs) / (len(mine | theirs) or 1)
+
+
+def _sign(connection: sqlite3.Connection, post: _Text) -> None:
+    if len(post.words) >= LEAST_WORDS:
+        rows = [(band, post.post_id) for band in _bands(post)]
+        connection.executemany("INSERT OR IGNORE INTO signatures VALUES (?, ?)", rows)
+
+
+def _bands(post: _Text) -> list[int]:
+    """One number for each band of the text's signature. Two texts share a number with the chance told at `_BANDS`."""
+    import rensa
+
+    signature = rensa.RMinHash(num_perm=_BANDS * _ROWS, seed=_SEED)
+    signature.update([" ".join(piece) for piece in post.pieces])
+    digest = signature.digest()
+    bands = []
+    for band in range(_BANDS):
+        rows = json.dumps([band, *digest[band * _ROWS : (band + 1) * _ROWS]]).encode()
+        bands.append(int.from_bytes(hashlib.blake2b(rows, digest_size=8).digest(), "big", signed=True))
+    return bands
