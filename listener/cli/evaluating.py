@@ -60,12 +60,12 @@ def evaluate(
     """
     need_training()
     from listener import engine
-    from listener.training import dataset, evaluate, labelled
+    from listener.training import dataset, evaluate
     from listener.training import picture as drawing
 
     if allow_regression and not write_gate:
         raise click.UsageError("--allow-regression belongs to --write-gate")
-    examples = labelled.read_labelled(file, corpora, split)
+    examples = dataset.read_any(file, corpora, split)
     # The folder itself, not what stands beside it in the configuration.
     alone: dict[str, Any] = {"folder": folder, "heads": {}, "languages": {}, "knows": None}
     settings = config.model.model_copy(update=alone) if folder else config.model

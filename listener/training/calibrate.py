@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from listener.engine.calibration import Calibration, Floats, softmax, split
+from listener.engine.calibration import Calibration, Floats, probabilities, softmax, split
 from listener.engine.labels import TOUCHPOINTS
 from listener.training.dataset import Example
 
@@ -27,14 +28,14 @@ def fit(logits: Floats, examples: Sequence[Example], abstain_share: float = 0.1)
     moments = np.array([example.moment for example in examples])
     sentiments = np.array([example.sentiment for example in examples])
     moment_temperature, moment_bias = _vector_scaling(by_moment, moments)
-    confidence = softmax(by_moment / moment_temperature + np.array(moment_bias, dtype=np.float32)).max(axis=1)
-    return Calibration(
+    fitted = Calibration(
         moment_temperature=moment_temperature,
         moment_bias=moment_bias,
         sentiment_temperature=_temperature(by_sentiment, sentiments),
         touchpoint_threshold=_threshold(by_touchpoint, examples),
-        abstain_below=round(float(np.quantile(confidence, abstain_share)), 3),
     )
+    confidence = split(probabilities(logits, fitted))[0].max(axis=1)
+    return replace(fitted, abstain_below=round(float(np.quantile(confidence, abstain_share)), 3))
 
 
 def _vector_scaling(logits: Floats, truth: NDArray[np.int64]) -> tuple[float, tuple[float, ...]]:

@@ -41,15 +41,30 @@ class Example:
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON Lines file, gzip or plain. Raises ListenerError naming the line that is not one."""
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise ListenerError(f"{path}, line {number}: not JSON ({error}). Mend or delete the line.") from error
+    """The objects of a JSON Lines file, gzip or plain. Raises ListenerError naming the file, and the line that is none.
+
+    Every row has an "id", and its "text" is a text where it has one.
+    """
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield _row(line, f"{path}, line {number}")
+    except (OSError, EOFError, UnicodeDecodeError) as error:  # damaged gzip has no class of its own
+        raise ListenerError(f"{path} cannot be read: {error}. It must be JSON Lines in UTF-8, plain or .gz.") from error
+
+
+def _row(line: str, place: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ListenerError(f"{place}: not JSON ({error}). Mend or delete the line.") from error
+    if not isinstance(row, dict):
+        raise ListenerError(f"{place}: not an object. Mend or delete the line.")
+    for field, missing in (("id", None), ("text", "")):
+        if not isinstance(row.get(field, missing), str):
+            raise ListenerError(f'{place}: its "{field}" is missing or is no text. Mend or delete the line.')
+    return row
 
 
 def read_labels(path: Path, corpora: Path | None = None) -> list[Example]:
@@ -69,6 +84,8 @@ def read_labels(path: Path, corpora: Path | None = None) -> list[Example]:
             row["text"] = texts[row["set"]].get(row["id"])
             if row["text"] is None:
                 raise ListenerError(f"{path}, row {number}: {corpora} has no post {row['id']} in {row['set']}")
+        if not isinstance(row.get("touchpoints"), list):
+            raise ListenerError(f'{path}, row {number}: its "touchpoints" are missing or are no list')
         try:
             examples.append(
                 Example(
@@ -81,7 +98,7 @@ def read_labels(path: Path, corpora: Path | None = None) -> list[Example]:
                     sure=row.get("sure", True),
                 )
             )
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ListenerError(f"{path}, row {number}: {error} is missing or is no label of ours") from error
     return examples
 
@@ -96,7 +113,10 @@ def read_sentiment(path: Path, split: str = "train") -> list[Example]:
     """Texts with a sentiment alone: {"id", "text", "label"}; rows of another split or another label are left out."""
     return [
         Example(
-            id=row["id"], text=model_input("", row["text"]), sentiment=SENTIMENTS.index(row["label"]), source=path.name
+            id=row["id"],
+            text=model_input("", _text(row, path)),
+            sentiment=SENTIMENTS.index(row["label"]),
+            source=path.name,
         )
         for row in rows(path)
         if row.get("label") in SENTIMENTS and row.get("split", split) == split
@@ -117,7 +137,13 @@ def read_any(path: Path, corpora: Path | None, split: str) -> list[Example]:
 
 def read_texts(path: Path) -> list[Example]:
     """Texts without any label, for a teacher to judge: {"id", "text"}."""
-    return [Example(id=row["id"], text=model_input("", row["text"]), source=path.name) for row in rows(path)]
+    return [Example(id=row["id"], text=model_input("", _text(row, path)), source=path.name) for row in rows(path)]
+
+
+def _text(row: dict[str, Any], path: Path) -> str:
+    if "text" not in row:
+        raise ListenerError(f'{path}: the row {row["id"]} has no text: its "text" is missing')
+    return str(row["text"])
 
 
 def hold_out(examples: Iterable[Example], share: float) -> tuple[list[Example], list[Example]]:
