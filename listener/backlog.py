@@ -14,7 +14,7 @@ from listener.records import Pending
 
 _ADD = """
 INSERT OR IGNORE INTO pending (post_id, at) SELECT id, coalesce(created_at, collected_at) FROM posts
-WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL
+WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL AND expired_at IS NULL
 """
 
 _REMOVE = "DELETE FROM pending WHERE post_id IN (SELECT value FROM json_each(?))"
@@ -22,7 +22,7 @@ _REMOVE = "DELETE FROM pending WHERE post_id IN (SELECT value FROM json_each(?))
 # `IS NOT` holds for a post without a verdict too.
 _UNJUDGED = """
 FROM posts p LEFT JOIN verdicts v ON v.post_id = p.id
-WHERE p.deleted_at IS NULL AND (v.model IS NOT ? OR v.text_hash IS NOT p.text_hash)
+WHERE p.deleted_at IS NULL AND p.expired_at IS NULL AND (v.model IS NOT ? OR v.text_hash IS NOT p.text_hash)
 """
 
 _REFILL = f"INSERT INTO pending (post_id, at) SELECT p.id, coalesce(p.created_at, p.collected_at) {_UNJUDGED}"

@@ -29,7 +29,7 @@ _WINDOW = timedelta(days=45)  # copies come within days; older signatures are le
 _READ = """
 SELECT id, title, text, url, kind, source, federated_id, rating,
     (SELECT json_group_array(brand) FROM (SELECT brand FROM mentions WHERE post_id = posts.id ORDER BY brand))
-FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL ORDER BY id
+FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL AND expired_at IS NULL ORDER BY id
 """
 
 _SAME_ID = """

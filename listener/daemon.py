@@ -25,7 +25,7 @@ from listener.errors import ConfigError, ListenerError, StoreError
 from listener.http import Get, open_get
 from listener.store import Store
 
-TICK_S = {"collect": 2, "classify": 2, "digest": 20}
+TICK_S = {"collect": 2, "classify": 2, "digest": 20, "purge": 3600}
 FETCHES_AT_ONCE = 8
 GRACE_S = 8.0  # systemd and people expect a SIGTERM to be answered within ten seconds
 RELOAD_WAIT_S = 60.0  # how long a reload waits for fetches under way
@@ -81,7 +81,7 @@ class Daemon:
             # A tick that was missed while the machine slept is run once, late; it is never dropped.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        ticks = {"collect": self._collect, "classify": self._classify, "digest": self._digest}
+        ticks = {"collect": self._collect, "classify": self._classify, "digest": self._digest, "purge": self._purge}
         for name, tick in ticks.items():
             scheduler.add_job(
                 self._safely(name, tick), "interval", seconds=TICK_S[name], id=name, next_run_time=now_utc()
@@ -194,6 +194,10 @@ class Daemon:
                 for day in schedule.digest_due(now, recipient.at, zone, None, started):
                     if ended.get(day.isoformat()) not in ("sent", "skipped", "unknown"):
                         pipeline.send_digest(store, config, recipient, day, now_utc)
+
+    def _purge(self) -> None:
+        with self._store() as store:
+            pipeline.purge(store, self._config, now_utc())
 
     # --- configuration and signals -----------------------------------------------------------------------------------
 

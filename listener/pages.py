@@ -20,8 +20,8 @@ Links = Mapping[str, str]  # brand -> why the post was linked to it
 _CONTENT = ("text_hash", "rating_value", "rating_worst", "rating_best", "engagement")
 
 _STORED = """
-SELECT native_id, id, deleted_at, text_hash, rating_value, rating_worst, rating_best, engagement FROM posts
-WHERE source = ? AND native_id IN (SELECT value FROM json_each(?))
+SELECT native_id, id, coalesce(deleted_at, expired_at), text_hash, rating_value, rating_worst, rating_best, engagement
+FROM posts WHERE source = ? AND native_id IN (SELECT value FROM json_each(?))
 """
 
 _INSERT = """
@@ -79,7 +79,7 @@ def save(
     """
     arrived = {row["native_id"]: (row, links) for row, links in posts}
     found = connection.execute(_STORED, (source, json.dumps(list(arrived)))).fetchall()
-    stored = {native_id: (post_id, deleted_at, was) for native_id, post_id, deleted_at, *was in found}
+    stored = {native_id: (post_id, over_at, was) for native_id, post_id, over_at, *was in found}
     new = [(row, links) for ident, (row, links) in arrived.items() if ident not in stored and links is not None]
     _insert(connection, new, now)
     known = [

@@ -42,6 +42,7 @@ from listener.text import model_input
 Clock = Callable[[], datetime]
 
 RECHECKS_A_RUN = 5  # requests, so that a source with a hundred thousand posts is not asked for all of them in one run
+_RUNS_DAYS = 180  # more than the health of a source looks back
 CLASSIFY_AT_ONCE = 512  # posts a transaction: large enough to sort by length, small enough to stop within a second
 
 
@@ -258,6 +259,26 @@ class _Tally:
             self.edited,
             self.deleted,
         )
+
+
+# --- retention ---
+
+
+def purge(store: Store, config: Config, now: datetime) -> dict[str, int]:
+    """Takes the words out of posts whose time is over, source by source; returns how many of which source.
+
+    Records of fetches go after `_RUNS_DAYS`, so that a daemon may run for years.
+    """
+    gone: dict[str, int] = {}
+    own = {entry.name: entry.keep_days for entry in config.sources}
+    for name in store.source_names():
+        days = own.get(name) or config.privacy.keep_days
+        number = store.expire(name, now - timedelta(days=days), now) if days else 0
+        if number:
+            gone[name] = number
+            log.event("expired", source=name, posts=number, days=days)
+    store.let_runs_go(now - timedelta(days=_RUNS_DAYS))
+    return gone
 
 
 # --- classify --------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ SELECT p.id, p.source, p.native_id, p.kind, p.url, p.title, p.text, p.author, p.
     (SELECT json_group_array(source) FROM (SELECT source FROM posts c WHERE c.copy_of = p.id AND c.deleted_at IS NULL
         ORDER BY c.id)) AS copies
 FROM posts p LEFT JOIN verdicts v ON v.post_id = p.id
-WHERE p.deleted_at IS NULL AND p.copy_of IS NULL AND {which}
+WHERE p.deleted_at IS NULL AND p.expired_at IS NULL AND p.copy_of IS NULL AND {which}
 ORDER BY coalesce(p.created_at, p.collected_at) DESC, p.id DESC LIMIT :limit
 """
 
@@ -51,7 +51,7 @@ _JUDGED = """
 SELECT p.id, v.score, p.rating, p.engagement, coalesce(p.created_at, p.collected_at)
 FROM posts p JOIN verdicts v ON v.post_id = p.id LEFT JOIN mentions m ON m.post_id = p.id
 WHERE p.day = :day AND coalesce(m.brand, '') = :brand AND p.deleted_at IS NULL
-    AND p.copy_of IS NULL AND (:moment IS NULL OR (v.moment = :moment AND NOT v.abstained))
+    AND p.expired_at IS NULL AND p.copy_of IS NULL AND (:moment IS NULL OR (v.moment = :moment AND NOT v.abstained))
     AND (:sentiment IS NULL OR (v.sentiment = :sentiment AND NOT v.unread))
 """
 
@@ -127,6 +127,28 @@ def posts(
 
     Raises ListenerError: a query that cannot be read, a name that does not exist, `since` after `until`.
     """
+    return list(
+        stream(
+            reader, query, brand=brand, moment=moment, sentiment=sentiment, touchpoint=touchpoint, source=source,
+            since=since, until=until, limit=limit,
+        )
+    )  # fmt: skip
+
+
+def stream(
+    reader: sqlite3.Connection,
+    query: str = "",
+    *,
+    brand: str | None = None,
+    moment: str | None = None,
+    sentiment: str | None = None,
+    touchpoint: str | None = None,
+    source: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    limit: int = -1,
+) -> Iterator[PostRow]:
+    """The same, one at a time, and all of them unless `limit` says otherwise."""
     check_period(since, until)
     check_names(reader, named=[brand], moments=[moment], sentiments=[sentiment], touchpoints=[touchpoint],
                 sources=[source])  # fmt: skip
@@ -146,13 +168,8 @@ def posts(
         conditions["brand"] = _RARE_BRAND
     which = " AND ".join(conditions.values()) or "true"
     with readable(query):
-        rows = reader.execute(_POSTS.format(which=which), {**used, "limit": limit}).fetchall()
-    return [_post_row(row) for row in rows]
-
-
-def every_post(reader: sqlite3.Connection) -> Iterator[PostRow]:
-    """All stored posts, newest first, one at a time: for questions that only Python can ask."""
-    return map(_post_row, reader.execute(_POSTS.format(which="true"), {"limit": -1}))
+        for row in reader.execute(_POSTS.format(which=which), {**used, "limit": limit}):
+            yield _post_row(row)
 
 
 def top_posts(

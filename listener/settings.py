@@ -150,6 +150,14 @@ class SourceSettings(Settings):
     enabled: bool = Field(True, description="false leaves the source out and keeps what was collected.")
     brand: str = Field("", description="Every post of this source belongs to this brand, named or not.")
     every: Every = Field("30m", description="How often to fetch, as '45s', '10m', '2h' or '1d'; at least 10 seconds.")
+    keep_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Days after which the words of its posts are erased and only counts stay; without it the "
+        "keep_days of [privacy].",
+        examples=[365],
+    )
     keep: Literal["matched", "all", ""] = Field(
         "", description="'matched' keeps posts that name a brand, 'all' keeps everything; empty: as the kind does it."
     )
@@ -311,6 +319,14 @@ class PrivacySettings(Settings):
 
     authors: Literal["hash", "plain", "drop"] = Field(
         "hash", description="Authors' names: 'hash' keeps a keyed hash, 'plain' the name, 'drop' nothing."
+    )
+    keep_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Days after which the words, author and address of a post are erased and only its counts stay; "
+        "without it they are kept.",
+        examples=[730],
     )
     key_file: FilePath | None = Field(
         None, description="The key of those hashes; made at first use, beside the database.", examples=["listener.key"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,37 +10,21 @@ from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from listener import agenda, backlog, ledger, pages, rechecks, rollups
+from listener import agenda, backlog, erasure, judgements, ledger, pages, rechecks, rollups
 from listener.agenda import Due
 from listener.errors import StoreError
 from listener.ledger import DigestState
 from listener.migrations import BUSY_S, explained, moment_of, open_for_writing, stamp
 from listener.records import Page, Pending, Run, Saved, Verdict
-from listener.rows import Authors, Privacy, post_row, verdict_row
+from listener.rows import Authors, Privacy, post_row, storable
 from listener.schedule import local_day
 
 _RELINK_BATCH = 500
 
 _RELINK = """
-SELECT id, title, text, lang, given_brand FROM posts WHERE id > ? AND deleted_at IS NULL ORDER BY id LIMIT ?
+SELECT id, title, text, lang, given_brand FROM posts
+WHERE id > ? AND deleted_at IS NULL AND expired_at IS NULL ORDER BY id LIMIT ?
 """
-
-_PRESENT_TEXTS = """
-SELECT id, text_hash FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL
-"""
-
-_SAVE_VERDICT = """
-INSERT INTO verdicts (post_id, model, text_hash, moment, sentiment, score, confidence, abstained, language, unread,
-    moments, sentiments, judged_at)
-VALUES (:post_id, :model, :text_hash, :moment, :sentiment, :score, :confidence, :abstained, :language, :unread,
-    :moments, :sentiments, :judged_at)
-ON CONFLICT (post_id) DO UPDATE SET model = excluded.model, text_hash = excluded.text_hash, moment = excluded.moment,
-    sentiment = excluded.sentiment, score = excluded.score, confidence = excluded.confidence,
-    abstained = excluded.abstained, language = excluded.language, unread = excluded.unread, moments = excluded.moments,
-    sentiments = excluded.sentiments, judged_at = excluded.judged_at
-"""
-
-_FORGET_TOUCHPOINTS = "DELETE FROM verdict_touchpoints WHERE post_id IN (SELECT value FROM json_each(?))"
 
 
 class Store:
@@ -136,6 +119,11 @@ class Store:
         with explained(self.path):
             return agenda.find(self.connection, name)
 
+    def source_names(self) -> list[str]:
+        """Every source that posts were stored under."""
+        with explained(self.path):
+            return [name for (name,) in self.connection.execute("SELECT name FROM sources ORDER BY name")]
+
     def finish_run(self, run: Run, next_due: datetime) -> None:
         """Writes down one fetch, and what it says of its source's health."""
         with self.writing() as connection:
@@ -180,7 +168,9 @@ class Store:
         for row in rows if rechecked else ():
             row["verify_due_at"] = stamp(now + rechecks.FIRST)
         with self.writing() as connection:
-            new, edited = pages.save(connection, source, zip(rows, links, strict=True), now)
+            barred = erasure.forgotten(connection, source)
+            taken = [(row, found) for row, found in zip(rows, links, strict=True) if row["author"] not in barred]
+            new, edited = pages.save(connection, source, taken, now)
             gone = pages.named(connection, source, page.deleted, page.deleted_below)
             deleted = pages.delete(connection, gone, now) if gone else 0
             rechecks.seen(connection, source, [*(row["native_id"] for row in rows), *page.verified], now)
@@ -221,6 +211,65 @@ class Store:
         """
         with self.writing() as connection:
             return pages.delete(connection, list(post_ids), now)
+
+    # --- what is not to be kept, see `erasure` ---
+
+    def expire(self, source: str, before: datetime, now: datetime) -> int:
+        """Takes the words out of the posts of a source that were collected before then, and keeps their counts."""
+        done = 0
+        while True:
+            with self.writing() as connection:
+                number = erasure.expire(connection, source, before, now)
+            done += number
+            if number < erasure.AT_ONCE:
+                return done
+
+    def let_runs_go(self, before: datetime) -> int:
+        """Deletes the records of fetches that began before then; returns how many."""
+        done = 0
+        while True:
+            with self.writing() as connection:
+                number = erasure.let_runs_go(connection, before)
+            done += number
+            if number < erasure.AT_ONCE:
+                return done
+
+    def forget_author(self, name: str, source: str, now: datetime) -> int:
+        """Erases the posts of an author at a source, or ("") at all of them, and takes none any more; returns how many.
+
+        Raises StoreError when authors are not kept, so that nobody can tell whose a post is.
+        """
+        if self._privacy.authors == "drop":
+            raise StoreError(
+                'authors are not kept ([privacy] authors = "drop"), so nobody can tell which posts are this person\'s; '
+                "name the posts themselves: `listener forget --post ADDRESS`"
+            )
+        done = 0
+        with self.writing(durable=True) as connection:
+            for each in [source] if source else self.source_names():
+                author = self._privacy.author(each, storable(name))
+                done += pages.delete(connection, erasure.by_author(connection, each, author), now)
+                erasure.forget(connection, each, author, now)
+        return done
+
+    def forget_post(self, given: str, source: str, now: datetime) -> int:
+        """Erases the posts with this address or native id, and their copies, for good; returns how many."""
+        with self.writing(durable=True) as connection:
+            found = erasure.with_copies(connection, erasure.find(connection, given, source))
+            return pages.delete(connection, found, now)
+
+    def note_file(self, path: Path, kind: str, now: datetime) -> None:
+        """Remembers a file of ours that holds posts."""
+        with self.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO written_files (path, kind, at) VALUES (?, ?, ?)", (str(path), kind, stamp(now))
+            )
+
+    def written_files(self) -> list[tuple[Path, str]]:
+        """The files of ours that hold posts and are still there, and what kind each is."""
+        with explained(self.path):
+            rows = self.connection.execute("SELECT path, kind FROM written_files ORDER BY at").fetchall()
+        return [(Path(path), kind) for path, kind in rows if Path(path).exists()]
 
     def relink(self, match: Callable[[str, str, str], Mapping[str, str]], key: str) -> int:
         """Asks `match(title, text, lang)` again for the brands (brand -> why) of every stored post, unless `key`, which
@@ -272,20 +321,8 @@ class Store:
 
         A verdict on a text that has changed meanwhile, or on a post that is gone, is dropped.
         """
-        asked = json.dumps([verdict.post_id for verdict in verdicts])
         with self.writing() as connection:
-            present = dict(connection.execute(_PRESENT_TEXTS, (asked,)).fetchall())
-            kept = {v.post_id: v for v in verdicts if present.get(v.post_id) == v.text_hash}
-            touchpoints = [(post_id, name) for post_id, v in kept.items() for name in v.scores.touchpoints]
-            with rollups.changing(connection, kept):
-                connection.executemany(_SAVE_VERDICT, [verdict_row(verdict, now) for verdict in kept.values()])
-                connection.execute(_FORGET_TOUCHPOINTS, (json.dumps(list(kept)),))
-                connection.executemany("INSERT OR IGNORE INTO verdict_touchpoints VALUES (?, ?)", touchpoints)
-            model = self._meta("model")
-            backlog.remove(connection, kept)
-            # A verdict of a model that is no longer in charge is better than none, but the post still waits.
-            backlog.add(connection, [v.post_id for v in kept.values() if model not in (None, v.model)])
-        return len(kept)
+            return judgements.save(connection, verdicts, now, self._meta("model"))
 
     # --- the digest ledger ---
 

@@ -355,7 +355,7 @@ def test_posts_are_found_by_words_and_filters(
 
     assert found() == ["Thecheck-in", "Isthe", "Anhour", "Perhapsan"]
     assert found(limit=1) == ["Thecheck-in"]
-    assert [row.text.split()[0] for row in search.every_post(reader)] == ["The", "Is", "An", "Perhaps"]
+    assert [row.text.split()[0] for row in search.stream(reader)] == ["The", "Is", "An", "Perhaps"]
     assert found("hour") == ["Thecheck-in", "Anhour", "Perhapsan"]
     assert found("hour", moment="tmot") == ["Thecheck-in", "Anhour"]
     assert found("hour", since=date(2026, 11, 20), until=date(2026, 11, 21)) == ["Anhour"]

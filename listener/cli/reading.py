@@ -29,7 +29,7 @@ _LEGEND = (
 )
 
 
-def _filters(command: Any) -> Any:
+def filters(command: Any) -> Any:
     """The filters that posts and trends share."""
     for option in reversed(
         (
@@ -55,7 +55,7 @@ def _filters(command: Any) -> Any:
 
 
 @click.command(short_help="Counts, shares and sentiment by period and brand.")
-@_filters
+@filters
 @click.option(
     "--by", type=click.Choice(["day", "week", "month"]), default="day", show_default=True, help="Length of a period."
 )
@@ -167,46 +167,41 @@ def _write_csv(rows: list[TrendRow]) -> None:
 
 def _flatten(row: dict[str, Any]) -> dict[str, Any]:
     """{"csat": {"value": 1}} as {"csat_value": 1}, for tables. A text a spreadsheet would run is quoted."""
+    from listener.exports import harmless
+
     flat: dict[str, Any] = {}
     for key, value in row.items():
         if isinstance(value, dict):
             flat |= {f"{key}_{inner}": each for inner, each in value.items()}
         else:
-            flat[key] = f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+            flat[key] = harmless(value)
     return flat
+
+
+def single(chosen: dict[str, Any]) -> dict[str, Any]:
+    """The filters of a command that takes each of them once."""
+    for name, given in chosen.items():
+        if isinstance(given, tuple) and len(given) > 1:
+            raise click.BadParameter("this command takes it once", param_hint=f"--{name}")
+    return {
+        name: (given[0] if given else None) if isinstance(given, tuple) else given for name, given in chosen.items()
+    }
 
 
 @click.command(short_help="Searches the stored posts, newest first.")
 @click.argument("query", default="")
-@_filters
+@filters
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="At most this many.")
 @click.option("--json", "json_", is_flag=True, help="Everything known of every post, as JSON.")
 @common
-def posts(
-    config: Config,
-    query: str,
-    brand: tuple[str, ...],
-    source: tuple[str, ...],
-    moment: tuple[str, ...],
-    sentiment: tuple[str, ...],
-    touchpoint: tuple[str, ...],
-    since: date | None,
-    until: date | None,
-    limit: int,
-    json_: bool,
-) -> None:
+def posts(config: Config, query: str, limit: int, json_: bool, **chosen: Any) -> None:
     """Stored posts, newest first. QUERY searches titles and texts: words, "phrases", prefix*, AND, OR, NOT."""
     from listener import search
     from listener import trends as reading
     from listener.wording import cut
 
-    single = {"brand": brand, "source": source, "moment": moment, "sentiment": sentiment, "touchpoint": touchpoint}
-    for name, given in single.items():
-        if len(given) > 1:
-            raise click.BadParameter("`posts` takes it once", param_hint=f"--{name}")
-    chosen: dict[str, Any] = {name: given[0] if given else None for name, given in single.items()}
     with closing(reading.open_reader(config.database, config.zone)) as reader:
-        found = search.posts(reader, query, since=since, until=until, limit=limit, **chosen)
+        found = search.posts(reader, query, limit=limit, **single(chosen))
     if json_:
         as_json([row.as_json() for row in found])
         return
@@ -264,7 +259,7 @@ def test_query(config: Config, query: str, limit: int, json_: bool) -> None:
     by_part = dict.fromkeys((part.text for part in parts), 0)
     read = found = 0
     with closing(reading.open_reader(config.database, config.zone)) as reader:
-        for post in search.every_post(reader):
+        for post in search.stream(reader):
             read += 1
             text = f"{post.title}\n{post.text}"
             terms = compiled.match(text)

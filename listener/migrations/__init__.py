@@ -15,10 +15,12 @@ from typing import Literal
 
 from sqlite_utils import Database, Migrations
 
+from listener import backups
 from listener.errors import StoreError
 from listener.migrations import m001_first as m001
 from listener.migrations import m002_languages as m002
 from listener.migrations import m003_copies as m003
+from listener.migrations import m004_privacy as m004
 
 MIGRATIONS = Migrations("listener")
 BUSY_S = 30.0
@@ -37,6 +39,11 @@ def m002_languages(db: Database) -> None:
 @MIGRATIONS()
 def m003_copies(db: Database) -> None:
     _execute(db, m003.STATEMENTS)
+
+
+@MIGRATIONS()
+def m004_privacy(db: Database) -> None:
+    _execute(db, m004.STATEMENTS)
 
 
 def _execute(db: Database, statements: Iterable[str]) -> None:
@@ -94,12 +101,23 @@ def open_for_writing(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")  # what is erased is not left in free pages of the file
+            if found == "older":
+                _keep_copy(path, connection)
             if found != "current":
                 _migrate(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _keep_copy(path: Path, connection: sqlite3.Connection) -> None:
+    """Copies a database before its tables are changed, so that an update can be taken back."""
+    applied = [migration.name for migration in MIGRATIONS.applied(Database(connection, execute_plugins=False))]
+    out = path.with_name(f"{path.name}.{applied[-1].partition('_')[0]}")
+    if not out.exists():  # an earlier attempt has made it
+        backups.copy(path, out)
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -20,10 +20,14 @@ from listener.records import Page
 
 # One line a kind: adding a source of our own is a file here and its name in this table.
 _BUILT_IN = {
+    "appstore": "listener.sources.appstore",
     "feeds": "listener.sources.feeds",
     "files": "listener.sources.files",
+    "googleplay": "listener.sources.googleplay",
     "hackernews": "listener.sources.hackernews",
+    "steam": "listener.sources.steam",
     "webreviews": "listener.sources.webreviews",
+    "x": "listener.sources.x",
 }
 
 

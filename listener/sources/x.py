@@ -6,21 +6,23 @@ Plain HTTPS through `get` instead of tweepy: one endpoint, the same guarded door
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from listener.errors import Broken, Disabled, Refused, Retry, SourceError, Unauthorised
-from listener.http import Get, read_json
-from listener.records import Gap, Page, Post
+from listener.http import Get
+from listener.records import Gap, Page
 from listener.secrets import Secret
 from listener.sources import About
-from listener.sources.shared import plain, read_date
+from listener.sources.x_account import LEAST, Account, next_month, spent
+from listener.sources.x_posts import FIELDS, id_at, ident_of, idents_of, list_of, page_of, parse, read, second_of
 from listener.text import clean
+
+__all__ = ["ABOUT", "RECHECK_AT_ONCE", "Settings", "fetch", "parse", "recheck", "spent"]
 
 ABOUT = About(
     brings="public posts on X that match a search",
@@ -32,16 +34,9 @@ ABOUT = About(
 RECHECK_AT_ONCE = 100
 
 _API = "https://api.x.com/2/tweets"
-_FIELDS = "created_at,lang,public_metrics,author_id,referenced_tweets,edit_history_tweet_ids,note_tweet,withheld"
-_AT_ONCE = 100  # posts a request; X takes from 10 to 100
-_LEAST = 10
 _MAX_REQUESTS = 20  # a run
-_OVERLAP_S = 60  # X itself holds back the newest 30 seconds
-_REACH_S = 7 * 86400 - 60  # X answers 400 to an id that is older than seven days
-_EPOCH_MS = 1288834974657  # ids count milliseconds from here, in all but their last 22 bits
 _NO_REPOSTS = " -is:retweet"
 _LONGEST_QUERY = 512
-_NO_LANGUAGE = ("und", "zxx", "art", "qam", "qct", "qht", "qme", "qst")
 
 
 class Settings(BaseModel):
@@ -51,13 +46,14 @@ class Settings(BaseModel):
 
     queries: list[str] = Field(
         min_length=1,
-        description="Searches in X's own language: words, phrases in quotation marks, OR, from:, lang: and so on.",
+        description="Searches in X's own language: words, phrases in quotation marks, OR, from:, lang: and so on. "
+        "Reposts are left out.",
         examples=[['"Acme Hotel" lang:en']],
     )
     token: Secret | None = Field(
         None, description="Where the app's bearer token is kept.", examples=[{"env": "X_BEARER_TOKEN"}]
     )
-    daily_posts_cap: int | None = Field(None, ge=_LEAST, description="The most posts to read in a day (UTC).")
+    daily_posts_cap: int | None = Field(None, ge=LEAST, description="The most posts to read in a day (UTC).")
     monthly_spend_cap: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="The most to spend on reading in a month (UTC), in US dollars."
     )
@@ -65,7 +61,6 @@ class Settings(BaseModel):
         0.005, gt=0, allow_inf_nan=False, description="What X asks for one post that is read, in US dollars."
     )
     days: float = Field(1, gt=0, le=7, description="How many days the first run looks back; X shows seven.")
-    reposts: bool = Field(False, description="Whether reposts of others' posts are read, and paid for, as well.")
     recheck: bool = Field(
         False,
         description="Whether stored posts are asked after again, to see which were deleted. Each time costs the price "
@@ -79,7 +74,7 @@ class Settings(BaseModel):
         if "" in searches:
             raise ValueError("a query is empty: name a word or a phrase, such as the brand's name")
         longest = max(searches, key=len)
-        if len(longest) + len(_NO_REPOSTS) + 2 > _LONGEST_QUERY:
+        if len(_asked(longest)) > _LONGEST_QUERY:
             raise ValueError(f"{longest[:40]!r}... is too long: X takes {_LONGEST_QUERY} characters in all; split it")
         return searches
 
@@ -87,99 +82,145 @@ class Settings(BaseModel):
     def _capped(self) -> Settings:
         if self.daily_posts_cap is None and self.monthly_spend_cap is None:
             raise ValueError("X takes money for every post: set daily_posts_cap, monthly_spend_cap, or both")
-        if self.monthly_spend_cap is not None and self.monthly_spend_cap < _LEAST * self.price_per_post:
-            raise ValueError(f"monthly_spend_cap does not pay for {_LEAST} posts, the least that X hands out; raise it")
+        if self.monthly_spend_cap is not None and self.monthly_spend_cap < LEAST * self.price_per_post:
+            raise ValueError(f"monthly_spend_cap does not pay for {LEAST} posts, the least that X hands out; raise it")
         return self
-
-
-def spent(cursor: Mapping[str, Any] | None) -> str:
-    """What was read and spent in the day and month of the last run, as a short sentence; "" before the first one."""
-    told = (cursor or {}).get("spent")
-    if not isinstance(told, dict):
-        return ""
-    posts = f"{told['posts']:,}" + (f" of {told['posts_cap']:,}" if told["posts_cap"] is not None else "")
-    usd = f"{told['usd']:,.2f}" + (f" of {told['usd_cap']:,.2f}" if told["usd_cap"] is not None else "")
-    return f"{posts} posts on {told['day']}, {usd} USD in {told['month']} (UTC)"
-
-
-class _Account:
-    """The bookmarks, the unfinished walks and the money spent, while a run goes on; `cursor` is how it is kept."""
-
-    def __init__(self, settings: Settings, cursor: Mapping[str, Any] | None, now: datetime) -> None:
-        known = cursor or {}
-        self.settings = settings
-        self.now = now.astimezone(UTC)
-        self.requests = 0
-        self.until = {query: at for query, at in (known.get("until") or {}).items() if query in settings.queries}
-        self.walks = {query: walk for query, walk in (known.get("walks") or {}).items() if query in settings.queries}
-        day, month, before = f"{self.now:%Y-%m-%d}", f"{self.now:%Y-%m}", known.get("spent") or {}
-        self.spent = {
-            "day": day,
-            "posts": before["posts"] if before.get("day") == day else 0,
-            "posts_cap": settings.daily_posts_cap,
-            "month": month,
-            "usd": before["usd"] if before.get("month") == month else 0.0,
-            "usd_cap": settings.monthly_spend_cap,
-        }
-
-    def cursor(self) -> dict[str, Any]:
-        return {"until": dict(self.until), "walks": dict(self.walks), "spent": dict(self.spent)}
-
-    def pay(self, posts: int) -> None:
-        self.spent["posts"] += posts
-        self.spent["usd"] = round(self.spent["usd"] + posts * self.settings.price_per_post, 6)
-
-    def affordable(self) -> int:
-        """How many posts the next request may bring. Raises Retry when that is less than X hands out."""
-        day, month = self.settings.daily_posts_cap, self.settings.monthly_spend_cap
-        today = _AT_ONCE if day is None else day - self.spent["posts"]
-        in_month = _AT_ONCE
-        if month is not None:
-            in_month = int((month - self.spent["usd"]) / self.settings.price_per_post + 1e-6)
-        if in_month < _LEAST:
-            raise self._stop("monthly_spend_cap", _next_month(self.now))
-        if today < _LEAST:
-            raise self._stop("daily_posts_cap", _midnight(self.now) + timedelta(days=1))
-        return min(_AT_ONCE, today, in_month)
-
-    def _stop(self, cap: str, end: datetime) -> Retry:
-        said = f"X: your {cap} is used up, {spent(self.cursor())}."
-        what = f"Reading goes on at {end:%Y-%m-%d %H:%M} UTC; raise {cap} to read more before that."
-        return Retry(f"{said} {what}", (end - self.now).total_seconds())
 
 
 def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: datetime, name: str) -> Iterator[Page]:
     """Pages of posts, newest first.
 
-    The cursor is {"until": {query: epoch seconds up to which all was read}, "walks": {query: {"since", "until",
-    "below"}}, "spent"}. A walk that a cap, an error or the end of the run cut off goes on below the id it came to, so
-    that no post is paid for twice; only its end moves the bookmark.
+    The cursor is {"marks": {query: {"newest": id, "at": epoch seconds}}, "walks": {query: ...}, "spent": ...}, see
+    `Account`. A walk that a cap, an error or the end of the run cut off goes on below the id it came to, so that no
+    post is paid for twice; only its end moves the bookmark.
     """
-    headers = {"Authorization": f"Bearer {_token(settings)}"}
-    account = _Account(settings, cursor, now)
+    headers, account = _headers(settings, name), Account(settings, cursor, now)
     failure: SourceError | None = None
-    for query in sorted(settings.queries, key=lambda query: account.until.get(query, 0)):  # who waited longest
+    for query in sorted(settings.queries, key=lambda query: account.marks.get(query, {}).get("at", 0)):
         try:
-            while account.requests < _MAX_REQUESTS and account.until.get(query) != int(account.now.timestamp()):
-                yield _step(account, query, get, headers, name)
+            if query in account.walks:
+                yield from _walk(account, query, get, headers, name)
+            if query not in account.walks:
+                yield from _walk(account, query, get, headers, name)
+        except Unauthorised:
+            raise
         except (Broken, Refused) as error:
-            if isinstance(error, Unauthorised):
-                raise
             failure = failure or error
+            yield Page((), cursor=account.cursor())  # what was read so far is paid for
     if failure:
         raise failure
 
 
-def _step(account: _Account, query: str, get: Get, headers: Mapping[str, str], name: str) -> Page:
-    """The next page of a query's walk; begins one where there is none, and ends it where nothing is left."""
-    now = int(account.now.timestamp())
-    mark = account.until.get(query)
-    since = now - account.settings.days * 86400 if mark is None else min(mark, now) - _OVERLAP_S
-    walk = account.walks.get(query) or {"since": since, "until": now, "below": ""}
-    floor = now - _REACH_S
-    gap = None
-    if walk["since"] < floor and not (mark is None and not walk["below"]):
-        why = f"X shows seven days, and what matched {query!r} before was not read in time; mind the caps"
-        reached = max(floor, _moment(walk["below"])) if walk["below"] and _moment(walk["below"]) < floor else floor
-        gap = Gap(datetime.fromtimestamp(walk["since"], UTC), datetime.fromtimestamp(reached, UTC), why)
-    raise NotImplementedError
+def _walk(account: Account, query: str, get: Get, headers: Mapping[str, str], name: str) -> Iterator[Page]:
+    """The pages of one walk. Ends early when the requests of the run are used up."""
+    walk = account.walk(query)
+    since = max(int(walk["since"]), id_at(account.floor))
+    gap = _lost(walk, account.floor, query)
+    while account.requests < _MAX_REQUESTS:
+        below = int(walk["below"] or 2**63)
+        if below <= since + 1:  # all that was left is out of reach by now
+            account.end(query)
+            yield Page((), cursor=account.cursor(), gap=gap)
+            return
+        params = {
+            "query": _asked(query),
+            "since_id": str(since),
+            **({"until_id": walk["below"]} if walk["below"] else {}),
+            "max_results": str(account.affordable()),
+            "tweet.fields": FIELDS,
+        }
+        account.requests += 1
+        reply, payload = _ask(get, f"{_API}/search/recent", params, headers, query, account.now)
+        page, idents, meta = page_of(reply, payload, name, account.now), idents_of(reply), reply.get("meta")
+        fresh = account.pay(query, idents)
+        more = isinstance(meta, dict) and bool(meta.get("next_token"))
+        if (more and not idents) or max(idents, default=0) >= below:
+            raise Broken("X does not show what is older than the last post shown, as it was asked to.", payload)
+        walk["newest"] = str(max([int(walk["newest"]), *idents]))
+        walk["below"] = str(min(idents, default=below))
+        if not more:
+            account.end(query)
+        posts = tuple(post for post in page.posts if int(post.native_id) in fresh)
+        yield replace(page, posts=posts, cursor=account.cursor(), gap=None if more else gap)
+        if not more:
+            return
+
+
+def _lost(walk: Mapping[str, Any], floor: float, query: str) -> Gap | None:
+    """What came out of X's reach before it was read."""
+    if walk["unread"] >= floor:
+        return None
+    reached = min(floor, second_of(int(walk["below"]))) if walk["below"] else floor
+    why = f"X shows seven days, and what matched {query!r} was not all read in time; ask more often, or raise the caps"
+    return Gap(datetime.fromtimestamp(walk["unread"], UTC), datetime.fromtimestamp(reached, UTC), why)
+
+
+def recheck(settings: Settings, native_ids: Sequence[str], get: Get, now: datetime, name: str) -> Iterator[Page]:
+    """Which of the stored posts are deleted, closed or withheld, and how the others are received by now.
+
+    Does nothing unless the settings ask for it, because each answer costs the price of a post.
+    """
+    if not settings.recheck:
+        return
+    params = {"ids": ",".join(native_ids), "tweet.fields": FIELDS}
+    reply, payload = _ask(get, _API, params, _headers(settings, name), "the posts asked after", now)
+    errors = list_of(reply.get("errors"))
+    if not errors and not isinstance(reply.get("data"), list):
+        raise Broken("X tells neither what there is of the posts asked after nor what is missing.", payload)
+    page = page_of({"data": [], **reply}, payload, name, now)
+    missing = {ident_of(error, "resource_id") for error in errors if _tells_of_a_gone_post(error)}
+    gone = {*page.deleted, *missing} & set(native_ids)
+    yield replace(page, deleted=tuple(sorted(gone)))
+
+
+def _tells_of_a_gone_post(error: object) -> bool:
+    # Deleted; or its author's account was closed, to all or to the public.
+    kinds = ("/resource-not-found", "/not-authorized-for-resource")
+    return isinstance(error, dict) and str(error.get("type")).endswith(kinds)
+
+
+def _ask(
+    get: Get, url: str, params: Mapping[str, str], headers: Mapping[str, str], what: str, now: datetime
+) -> tuple[dict[str, Any], bytes]:
+    try:
+        payload = get(url, params=params, headers=headers).body
+    except SourceError as error:
+        meant = _meaning(error, what, now)
+        if meant is error:
+            raise
+        raise meant from error
+    return read(payload), payload
+
+
+def _meaning(error: SourceError, what: str, now: datetime) -> SourceError:
+    """The error, or a better one where X's reply says more than its status."""
+    try:
+        told = json.loads(error.payload)
+        first: Any = next(iter(told.get("errors") or ()), {})
+        said = clean(str(first.get("message") or told.get("detail") or ""))[:300]
+        kind = str(told.get("type"))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        said = kind = ""
+    reply = error.payload, error.status
+    if error.status == 402 or kind.endswith("/credits"):
+        return Refused(f"X: the account of this app has no credits left; buy some at console.x.com. {said}", *reply)
+    if kind.endswith("/usage-capped"):
+        wait = (next_month(now) - now).total_seconds()
+        return Retry(f"X: the account has read as much as its plan allows in a month. {said}", wait, *reply)
+    if error.status == 400:
+        return Refused(f"X does not take {what!r}; correct it in queries. {said}", *reply)
+    return error
+
+
+def _asked(query: str) -> str:
+    return f"({query}){_NO_REPOSTS}"
+
+
+def _headers(settings: Settings, name: str) -> dict[str, str]:
+    if settings.token is None:
+        raise Disabled(
+            f'[[source]] "{name}": X needs the bearer token of an app; make one at console.x.com, keep it in an '
+            'environment variable, and write token = { env = "X_BEARER_TOKEN" }'
+        )
+    secret = settings.token.read(f'[[source]] "{name}" token')
+    return {"Authorization": f"Bearer {secret}"}
