@@ -171,6 +171,49 @@ class TestQueries:
             hackernews.Settings.model_validate(told)
 
 
+class TestRecheck:
+    def ask(self, *idents: str, **items: Any) -> list[Page]:
+        def get(url: str, **_: Any) -> Response:
+            ident = url.removeprefix("https://hacker-news.firebaseio.com/v0/item/").removesuffix(".json")
+            return Response(200, url, {}, json.dumps(items.get(f"n{ident}")).encode())
+
+        return list(hackernews.recheck(hackernews.Settings(queries=["Lumen"]), idents, get, NOW, "hn"))
+
+    def test_what_is_gone_and_what_is_there(self) -> None:
+        pages = self.ask(
+            "1", "2", "3", "4", n1={"id": 1}, n2={"id": 2, "deleted": True}, n3={"id": 3, "dead": True}
+        )  # fmt: skip
+        assert [page.verified for page in pages] == [("1",), (), (), ()]
+        assert [page.deleted for page in pages] == [(), ("2",), ("3",), ("4",)]
+
+    def test_a_strange_answer_deletes_nothing(self) -> None:
+        for strange in ([], "gone", {"id": 7}, {"error": "Permission denied"}):
+            with pytest.raises(Broken):
+                self.ask("1", n1=strange)
+
+
+class TestBackfill:
+    def walk(self, search: Any, cursor: Any = None, days: int = 30) -> list[Page]:
+        chosen = hackernews.Settings(queries=["Lumen"])
+        return list(hackernews.backfill(chosen, NOW - timedelta(days=days), cursor, search, NOW, "hn"))
+
+    def test_all_of_the_past_is_read(self) -> None:
+        pages = self.walk(Search(*(EPOCH - n * 997 for n in range(1, 2601))))
+        assert idents(pages)[0] == 1 and set(idents(pages)) == set(range(1, 2600))
+        assert pages[-1].cursor == {}
+
+    def test_it_goes_on_from_its_cursor(self) -> None:
+        search = Search(*(EPOCH - n * 997 for n in range(1, 2601)))
+        first = self.walk(search)[1]
+        asked = len(search.asked)
+        rest = self.walk(search, first.cursor)
+        assert len(search.asked) - asked < asked
+        assert set(idents([*self.walk(search)[:2], *rest])) == set(range(1, 2600))
+
+    def test_one_second_that_holds_too_much_ends_it(self) -> None:
+        assert self.walk(Search(*[EPOCH - 5] * 700))[-1].cursor == {}
+
+
 FILES = sorted(PAYLOADS.glob("*.json"))
 
 

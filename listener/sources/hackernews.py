@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -25,6 +26,8 @@ ABOUT = About(
 )
 
 _API = "https://hn.algolia.com/api/v1/search_by_date"
+_ITEM = "https://hacker-news.firebaseio.com/v0/item/{}.json"  # what Hacker News itself says of one post
+RECHECK_AT_ONCE = 20  # one request each
 _HITS = 500  # a request; the interface shows 1,000 a query at most, and the rest is reached by narrower times
 _MAX_REQUESTS = 20  # a phrase and run: 10,000 posts
 _OVERLAP_S = 3600  # posts enter the index late
@@ -157,3 +160,35 @@ def _post(hit: Mapping[str, Any], name: str, now: datetime) -> Post | None:
 
 def _ident(value: object) -> str:
     return clean(str(value))[:40] if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def recheck(settings: Settings, native_ids: Sequence[str], get: Get, now: datetime, name: str) -> Iterator[Page]:
+    """Asks Hacker News itself after each post: it is gone when deleted, or killed by moderators or readers."""
+    for ident in native_ids:
+        if not ident.isdecimal():
+            continue
+        item = read_json(get(_ITEM.format(ident)).body, "hacker-news.firebaseio.com")
+        if item is None or (isinstance(item, dict) and (item.get("deleted") is True or item.get("dead") is True)):
+            yield Page((), deleted=(ident,))
+        elif isinstance(item, dict) and str(item.get("id")) == ident:
+            yield Page((), verified=(ident,))
+        else:
+            raise Broken("hacker-news.firebaseio.com sends JSON that is no post.", json.dumps(item).encode())
+
+
+def backfill(
+    settings: Settings, since: datetime, cursor: Mapping[str, Any] | None, get: Get, now: datetime, name: str
+) -> Iterator[Page]:
+    """Pages back to `since`. The cursor is {"until": {phrase: epoch seconds down to which all was read}}."""
+    begin, start = int(since.timestamp()), int(now.timestamp())
+    marks = dict((cursor or {}).get("until") or {})
+    for phrase in settings.queries:
+        until = marks.get(phrase, start)
+        while until > begin:
+            page, last = next(_walk(settings, phrase, begin, until, get, now, name))
+            oldest = min((int(post.created_at.timestamp()) for post in page.posts if post.created_at), default=begin)
+            # A second that holds more than a reply shows cannot be told apart any further.
+            until = begin if last or oldest >= until else oldest
+            marks[phrase] = until
+            yield replace(page, cursor={"until": dict(marks)})
+    yield Page((), cursor={})
