@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import date, datetime, timedelta
@@ -35,8 +34,9 @@ from listener.errors import (
 from listener.http import Get
 from listener.ledger import DigestState
 from listener.migrations import stamp
-from listener.records import Outcome, Page, Run, Saved, Verdict
+from listener.records import Outcome, Page, Run, Verdict
 from listener.store import Store
+from listener.tally import Tally
 from listener.text import model_input
 
 Clock = Callable[[], datetime]
@@ -75,9 +75,13 @@ def collect(
     `on_page` hears how many posts each page held. Raises StoreError when the database cannot be written.
     """
     entry = config.source(name)
-    tally, started = _Tally(), clock()
+    tally, started = Tally(), clock()
     walk = _pages(store, entry, config.path, get, started)
     stopped = _take(store, config, entry, walk, tally, clock, stop, on_page)
+    if not stopped and not tally.error and sources.can_recheck(entry.kind):
+        walk = _rechecked(store, entry, config.path, get, started)
+        stopped = _take(store, config, entry, walk, tally, clock, stop, on_page)
+        tally.postpone()
     finished = clock()
     run = tally.run(name, started, finished)
     state = store.source_state(name)
@@ -115,7 +119,7 @@ def backfill(
     if state is None or state["since"] != stamp(since):
         store.begin_backfill(name, since)
         state = None
-    tally, started = _Tally(), clock()
+    tally, started = Tally(), clock()
     walk = walk_back(settings, since, state and state["cursor"], get, started, name)
     stopped = _take(store, config, entry, walk, tally, clock, stop, on_page, backfill=True)
     run = tally.run(name, started, clock())
@@ -130,7 +134,7 @@ def _take(
     config: Config,
     entry: SourceSettings,
     walk: Iterator[Page],
-    tally: _Tally,
+    tally: Tally,
     clock: Clock,
     stop: Callable[[], bool],
     on_page: Callable[[int], object],
@@ -176,12 +180,15 @@ def _tell(event: str, run: Run) -> None:
 
 
 def _pages(store: Store, entry: SourceSettings, path: Path | None, get: Get, now: datetime) -> Iterator[Page]:
-    """What is new at a source, and then what became of posts that it brought before."""
+    """What is new at a source."""
     source, settings = sources.load(entry.kind), sources.settings(entry, path)
     state = store.source_state(entry.name)
     yield from source.fetch(settings, state.cursor if state else None, get, now, entry.name)
-    if not sources.can_recheck(entry.kind):
-        return
+
+
+def _rechecked(store: Store, entry: SourceSettings, path: Path | None, get: Get, now: datetime) -> Iterator[Page]:
+    """What became of posts that a source brought before. Erases those that its terms let nobody keep unseen."""
+    source, settings = sources.load(entry.kind), sources.settings(entry, path)
     for _ in range(RECHECKS_A_RUN):
         due = store.to_recheck(entry.name, now, source.RECHECK_AT_ONCE)  # type: ignore[attr-defined]
         if not due:
@@ -215,50 +222,6 @@ def relink(store: Store, config: Config) -> int:
     if config.path is None and not config.brands:
         return 0  # a command without a configuration knows no brands, and takes none away
     return store.relink(linking.brand_matcher(config), linking.brands_key(config))
-
-
-class _Tally:
-    """Counts a run while its pages come in."""
-
-    def __init__(self) -> None:
-        self.seen = self.new = self.edited = self.deleted = 0
-        self.skipped: Counter[str] = Counter()
-        self.pages = self.unchanged = 0
-        self.outcome: Outcome | None = None
-        self.error = ""
-        self.after: float | None = None  # seconds that the server asks us to wait
-
-    def add(self, page: Page, seen: int, saved: Saved) -> None:
-        self.seen += seen
-        self.new += saved.new
-        self.edited += saved.edited
-        self.deleted += saved.deleted
-        self.skipped.update(page.skipped)
-        self.pages += 1
-        self.unchanged += page.unchanged
-
-    def failed(self, outcome: Outcome, error: Exception) -> None:
-        self.outcome = outcome
-        self.error = str(error) or type(error).__name__
-        self.after = error.after if isinstance(error, Retry) else None
-
-    def run(self, name: str, started: datetime, finished: datetime) -> Run:
-        seconds = max(0.0, (finished - started).total_seconds())
-        silent: Outcome = "unchanged" if self.pages and self.unchanged == self.pages else "empty"
-        brought = self.seen or self.edited or self.deleted or self.skipped
-        outcome: Outcome = self.outcome or ("ok" if brought else silent)
-        return Run(
-            name,
-            started,
-            seconds,
-            self.seen,
-            self.new,
-            dict(self.skipped),
-            outcome,
-            self.error,
-            self.edited,
-            self.deleted,
-        )
 
 
 # --- retention ---

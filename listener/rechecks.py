@@ -24,18 +24,21 @@ SELECT native_id FROM posts WHERE source = ? AND verify_due_at <= ? AND deleted_
 ORDER BY verify_due_at LIMIT ?
 """
 
-_LATER = f"""
-UPDATE posts SET verify_due_at = strftime('%Y-%m-%dT%H:%M:%SZ', :now,
+_NEXT = f"""strftime('%Y-%m-%dT%H:%M:%SZ', :now,
     '+' || CAST(86400 * min({_LONGEST_DAYS}, max(1, (julianday(:now) - julianday(collected_at)) / 4)) AS INTEGER)
-    || ' seconds')
+    || ' seconds')"""
+
+_LATER = f"""
+UPDATE posts SET verify_due_at = {_NEXT}
 WHERE source = :source AND native_id IN (SELECT value FROM json_each(:ids)) AND verify_due_at IS NOT NULL
 """  # noqa: S608  # a number of ours
 
-_SEEN = """
-UPDATE posts SET last_verified_at = :now
+_SEEN = f"""
+UPDATE posts SET last_verified_at = :now,
+    verify_due_at = CASE WHEN verify_due_at IS NOT NULL THEN {_NEXT} END
 WHERE source = :source AND native_id IN (SELECT value FROM json_each(:ids))
     AND coalesce(last_verified_at, collected_at) < :before
-"""
+"""  # noqa: S608
 
 _UNVERIFIED = """
 SELECT id FROM posts WHERE source = ? AND deleted_at IS NULL AND coalesce(last_verified_at, collected_at) < ? LIMIT 1000
@@ -58,7 +61,9 @@ def asked(connection: sqlite3.Connection, source: str, native_ids: Iterable[str]
 
 
 def seen(connection: sqlite3.Connection, source: str, native_ids: Iterable[str], now: datetime) -> None:
-    """Notes that the source showed these posts now. Within twelve hours it is noted once, to spare the disk."""
+    """Notes that the source showed these posts now, and puts off asking after them. Within twelve hours it is noted
+    once, to spare the disk.
+    """
     before = stamp(now - timedelta(hours=12))
     ids = json.dumps(list(native_ids))
     connection.execute(_SEEN, {"source": source, "ids": ids, "now": stamp(now), "before": before})

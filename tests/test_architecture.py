@@ -17,7 +17,7 @@ LAYERS = (
     "settings secrets engine.checkpoint example config log walls transport stream http mail backups migrations charts wording",
     "sources engine scoring rollups backlog rows copies pages ledger agenda rechecks erasure judgements counts search health exports store trends",
     "figures digest_lines digest alerts",
-    "linking",
+    "linking tally",
     "pipeline",
     "demo doctor",
     "web daemon training",

@@ -84,6 +84,11 @@ def live(store: Store) -> dict[str, str]:
     return dict(store.connection.execute("SELECT native_id, text FROM posts WHERE deleted_at IS NULL"))
 
 
+def nothing_new(place: SimpleNamespace) -> None:
+    """From now on the source shows nothing by itself, and can be asked after what it showed."""
+    place.module.fetch = lambda *_: iter([Page((), unchanged=True)])
+
+
 def fill(place: SimpleNamespace, *idents: str) -> None:
     place.posts = {ident: post(ident) for ident in idents}
 
@@ -92,11 +97,9 @@ def test_posts_are_asked_after_from_the_next_day_on(place, config, store) -> Non
     fill(place, "1", "2", "3")
     collect(store, config, NOW)
     place.posts.pop("2")
-    hidden = dict(place.posts)
-    place.posts = {}
+    nothing_new(place)
     collect(store, config, NOW + timedelta(hours=23))
     assert place.asked == []
-    place.posts = hidden
     run = collect(store, config, NOW + DAY + timedelta(hours=1))
     assert sorted(ident for ids in place.asked for ident in ids) == ["1", "2", "3"]
     assert (run.deleted, run.outcome) == (1, "ok")
@@ -115,7 +118,7 @@ def test_what_was_deleted_does_not_come_back(place, config, store) -> None:
 def test_each_time_it_waits_a_quarter_of_its_age_and_at_most_four_weeks(place, config, store) -> None:
     fill(place, "1")
     collect(store, config, NOW)
-    place.module.fetch = lambda *_: iter([Page((), unchanged=True)])
+    nothing_new(place)
     waits, last = [], NOW
     for hour in range(0, 24 * 400, 6):
         now = NOW + timedelta(hours=hour)
@@ -131,6 +134,7 @@ def test_each_time_it_waits_a_quarter_of_its_age_and_at_most_four_weeks(place, c
 def test_the_past_is_asked_after_in_small_parts(place, config, store) -> None:
     fill(place, *map(str, range(30)))
     collect(store, config, NOW)
+    nothing_new(place)
     collect(store, config, NOW + 2 * DAY)
     assert [len(ids) for ids in place.asked] == [2] * pipeline.RECHECKS_A_RUN
 
@@ -138,11 +142,31 @@ def test_the_past_is_asked_after_in_small_parts(place, config, store) -> None:
 def test_a_failed_recheck_is_the_runs_error_and_is_tried_again(place, config, store) -> None:
     fill(place, "1")
     collect(store, config, NOW)
+    nothing_new(place)
     place.error = Unauthorised("the key was revoked")
-    run = collect(store, config, NOW + 2 * DAY)
-    assert (run.outcome, run.seen) == ("unauthorised", 1)
+    assert collect(store, config, NOW + 2 * DAY).outcome == "unauthorised"
     place.error = None
     collect(store, config, NOW + 2 * DAY + timedelta(hours=1))
+    assert place.asked == [["1"], ["1"]]
+
+
+def test_what_a_source_shows_by_itself_need_not_be_asked_after(place, config, store) -> None:
+    fill(place, "1")
+    for hours in range(0, 24 * 10, 6):
+        collect(store, config, NOW + timedelta(hours=hours))
+    assert place.asked == []
+
+
+def test_a_server_that_is_tired_of_being_asked_after_posts_is_no_failed_source(place, config, store) -> None:
+    fill(place, "1")
+    collect(store, config, NOW)
+    nothing_new(place)
+    place.error = Retry("too often", 7200.0)
+    run = collect(store, config, NOW + 2 * DAY)
+    assert (run.outcome, run.error) == ("unchanged", "")
+    assert store.due(NOW + 2 * DAY + timedelta(hours=1)) == [], "but it is waited for as it asks"
+    place.error = None
+    collect(store, config, NOW + 2 * DAY + timedelta(hours=3))
     assert place.asked == [["1"], ["1"]]
 
 
@@ -152,6 +176,7 @@ def test_posts_of_before_the_source_could_be_asked_are_asked_after_too(place, co
     del place.module.recheck
     collect(store, config, NOW)
     place.module.recheck = recheck
+    nothing_new(place)
     collect(store, config, NOW + DAY)
     collect(store, config, NOW + 3 * DAY)
     assert place.asked == [["1"]]
@@ -160,7 +185,7 @@ def test_posts_of_before_the_source_could_be_asked_are_asked_after_too(place, co
 def test_terms_that_let_nobody_keep_unseen_posts_are_kept(place, config, store) -> None:
     fill(place, "1", "2")
     collect(store, config, NOW)
-    place.module.fetch = lambda *_: iter([Page((), unchanged=True)])
+    nothing_new(place)
     place.module.recheck = lambda settings, ids, *_: iter([Page((), verified=tuple(i for i in ids if i == "1"))])
     for day in range(1, 30):
         collect(store, config, NOW + day * DAY)
