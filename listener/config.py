@@ -257,7 +257,7 @@ def _disagreements(config: Config) -> Iterator[str]:
     yield from _twice("recipient", [recipient.email for recipient in config.recipients])
     for brand in config.brands:
         try:
-            brand_query(brand.name, brand.aliases, brand.query)
+            brand_query(brand.name, brand.aliases, brand.query, config.privacy.authors)
         except QueryError as error:
             yield f'[[brand]] "{brand.name}" query: {error}'
     for language, folder in config.model.languages.items():

@@ -17,7 +17,8 @@ class QueryError(ListenerError):
     def __init__(self, message: str, query: str, position: int) -> None:
         self.query = query
         self.position = position
-        super().__init__(f"{message}\n  {query}\n  {' ' * position}^")
+        on_one_line = "".join(letter if letter.isprintable() else " " for letter in query)  # as the caret needs it
+        super().__init__(f"{message}\n  {on_one_line}\n  {' ' * position}^")
 
 
 class StoreError(ListenerError):

@@ -104,3 +104,9 @@ def _silence(values: dict[str, Any], gaps: int, mean: float, longest: float) -> 
         f"{span(timedelta(days=longest))}, so look whether its address or layout has changed"
     )
     return {"state": "silent", "since": values["last_new_at"], "why": why}
+
+
+def bookmarks(reader: sqlite3.Connection) -> dict[str, Any]:
+    """The bookmark of every source that has one."""
+    rows = reader.execute("SELECT name, cursor FROM sources WHERE cursor IS NOT NULL")
+    return {name: json.loads(cursor) for name, cursor in map(tuple, rows)}

@@ -10,12 +10,14 @@ from listener.config import Config, SourceSettings
 from listener.records import Page, Post
 from listener.text import fingerprint
 
-Match = Callable[[str, str, str], Mapping[str, str]]  # title, text, language -> {brand: why}
+Match = Callable[[Post], Mapping[str, str]]  # -> {brand: why}
+
+_READING = "2"  # how queries are read: another number when a query that stays as it is finds something else
 
 
 def brands_key(config: Config) -> str:
     """A name for the brands as they are configured: another one when anything of them changes."""
-    return fingerprint(*(brand.model_dump_json() for brand in config.brands))
+    return fingerprint(_READING, *(brand.model_dump_json() for brand in config.brands))
 
 
 def brand_matcher(config: Config) -> Match:
@@ -23,12 +25,14 @@ def brand_matcher(config: Config) -> Match:
 
     A brand with `locales` takes no post that is known to be in another language.
     """
-    by_words = query.matcher([(brand.name, brand.role, brand.aliases, brand.query) for brand in config.brands])
+    by_words = query.matcher(
+        [(brand.name, brand.aliases, brand.query) for brand in config.brands], config.privacy.authors
+    )
     spoken = {brand.name: {tag.partition("-")[0].lower() for tag in brand.locales} for brand in config.brands}
 
-    def match(title: str, text: str, lang: str) -> dict[str, str]:
-        language = lang.partition("-")[0].lower()
-        found = by_words(title, text)
+    def match(post: Post) -> dict[str, str]:
+        language = post.lang.partition("-")[0].lower()
+        found = by_words(post)
         return {
             brand: why for brand, why in found.items() if not (language and spoken[brand]) or language in spoken[brand]
         }
@@ -44,8 +48,8 @@ def link(page: Page, entry: SourceSettings, match: Match) -> tuple[Page, list[Ma
     posts: list[Post] = []
     links: list[Mapping[str, str] | None] = []
     for post in page.posts:
-        post = replace(post, brand=post.brand or entry.brand)
-        brands = dict(match(post.title, post.text, post.lang))
+        post = replace(post, source=entry.name, brand=post.brand or entry.brand)
+        brands = dict(match(post))
         if post.brand:
             brands.setdefault(post.brand, f"source {entry.name}")
         posts.append(post)

@@ -11,6 +11,7 @@ from typing import Any
 
 from listener import backlog, copies, rollups
 from listener.migrations import stamp
+from listener.records import Post
 from listener.rows import storable
 
 Row = dict[str, Any]
@@ -128,18 +129,17 @@ def _changing(connection: sqlite3.Connection, post_ids: Collection[int], speakin
 
 def relink(
     connection: sqlite3.Connection,
-    posts: Sequence[tuple[int, str, str, str, str]],
-    match: Callable[[str, str, str], Links],
+    posts: Sequence[tuple[int, Post]],
+    match: Callable[[Post], Links],
 ) -> int:
-    """Links posts (id, title, text, language, the brand their source named) to the brands that
-    `match(title, text, language)` finds; returns how many changed. The brand that the source
-    named stays, whatever the text says.
+    """Links posts, each with its id, to the brands that `match` finds; returns how many changed. The brand that the
+    source named stays, whatever the text says.
     """
-    before = brands_of(connection, [row[0] for row in posts])
+    before = brands_of(connection, [post_id for post_id, _ in posts])
     changed: dict[int, Links] = {}
-    for post_id, title, text, lang, given in posts:
+    for post_id, post in posts:
         was = before.get(post_id, {})
-        links = {**({given: was.get(given, "its source")} if given else {}), **match(title, text, lang)}
+        links = {**({post.brand: was.get(post.brand, "its source")} if post.brand else {}), **match(post)}
         if links != was:
             changed[post_id] = links
     if changed:

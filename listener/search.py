@@ -188,9 +188,13 @@ def top_posts(
     values = {"day": day.isoformat(), "brand": brand, "moment": moment, "sentiment": sentiment}
     found = reader.execute(_JUDGED, values).fetchall()
     found.sort(key=_severity if order == "severity" else lambda row: (row[4], row[0]), reverse=True)
-    ids = [row[0] for row in found[:limit]]
+    return by_id(reader, [row[0] for row in found[:limit]])
+
+
+def by_id(reader: sqlite3.Connection, ids: Sequence[int]) -> list[PostRow]:
+    """These posts, in this order."""
     which = "p.id IN (SELECT value FROM json_each(:ids))"
-    rows = reader.execute(_POSTS.format(which=which), {"ids": json.dumps(ids), "limit": limit}).fetchall()
+    rows = reader.execute(_POSTS.format(which=which), {"ids": json.dumps(ids), "limit": len(ids)}).fetchall()
     return sorted(map(_post_row, rows), key=lambda row: ids.index(row.id))
 
 

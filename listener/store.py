@@ -15,16 +15,21 @@ from listener.agenda import Due
 from listener.errors import StoreError
 from listener.ledger import DigestState
 from listener.migrations import BUSY_S, explained, moment_of, open_for_writing, stamp
-from listener.records import Page, Pending, Run, Saved, Verdict
+from listener.records import Page, Pending, Post, Run, Saved, Verdict
 from listener.rows import Authors, Privacy, post_row, storable
 from listener.schedule import local_day
 
 _RELINK_BATCH = 500
 
 _RELINK = """
-SELECT id, title, text, lang, given_brand FROM posts
+SELECT id, source, native_id, text, title, author, lang, given_brand FROM posts
 WHERE id > ? AND deleted_at IS NULL AND expired_at IS NULL ORDER BY id LIMIT ?
 """
+
+
+def _asked(source: str, native_id: str, text: str, title: str, author: str, lang: str, brand: str) -> Post:
+    """What a brand query may ask of a stored post."""
+    return Post(source, native_id, text, title=title, author=author, lang=lang, brand=brand)
 
 
 class Store:
@@ -271,9 +276,9 @@ class Store:
             rows = self.connection.execute("SELECT path, kind FROM written_files ORDER BY at").fetchall()
         return [(Path(path), kind) for path, kind in rows if Path(path).exists()]
 
-    def relink(self, match: Callable[[str, str, str], Mapping[str, str]], key: str) -> int:
-        """Asks `match(title, text, lang)` again for the brands (brand -> why) of every stored post, unless `key`, which
-        names the brands of the configuration, is that of the last time. Returns the number of posts that changed.
+    def relink(self, match: Callable[[Post], Mapping[str, str]], key: str) -> int:
+        """Asks `match` again for the brands (brand -> why) of every stored post, unless `key`, which names the brands
+        of the configuration, is that of the last time. Returns the number of posts that changed.
 
         Works in batches, each its own transaction: one that was stopped half way begins again, and does no harm.
         """
@@ -287,7 +292,7 @@ class Store:
                     self._set_meta("brands", key)
                     return changed
                 last = rows[-1][0]
-                changed += pages.relink(connection, rows, match)
+                changed += pages.relink(connection, [(row[0], _asked(*row[1:])) for row in rows], match)
 
     def doubt_links(self, key: str) -> None:
         """To be called after posts were saved that were linked to the brands of `key`: when the last `relink` was for

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from functools import cache
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from listener.errors import QueryError
+from listener.records import Post
 
 # Scripts written without spaces between words, and Hangul, whose particles stick to the word.
 _UNSPACED = (
@@ -21,6 +23,11 @@ _ASCII_WORD = re.compile(r"[0-9a-z]+")
 _LOOSE = frozenset(" \t\n\r\f\v-_'\"*`\u00a0")  # what may stand between the words of a phrase without being asked for
 _HEADS = "#@$."  # kept before a word, as in #acme or .net
 _TAILS = "+#%$"  # kept after a word, as in c++ or canal+
+_BETWEEN = "\n|\n"  # no phrase runs from the title into the text
+_APART = 1000  # words, more than NEAR can ask for: it does not reach from the title into the text either
+
+Span = tuple[int, int]  # in the folded text
+Found = tuple[str, ...]  # what makes a query true, in the post's own spelling
 
 
 class _Folding(dict[int, str]):
@@ -58,28 +65,53 @@ def _word() -> re.Pattern[str]:
     return re.compile(f"[{_UNSPACED}]+|(?:[^\\W_{_UNSPACED}]+|[{marks}]+)+")
 
 
+def fold(text: str) -> str:
+    """The text as it is compared: case and accents gone, white space even."""
+    return " ".join(unicodedata.normalize("NFC", text).translate(_FOLD).split())
+
+
 class Text:
-    """One text, folded and cut into words once for all the queries put to it."""
+    """A post whose title and text are folded and cut into words once, for all the queries put to it."""
 
-    __slots__ = ("_ends", "_spans", "folded", "text", "vocabulary", "words")
+    __slots__ = ("_ends", "_spans", "_steps", "_title", "folded", "post", "text", "vocabulary", "words")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, post: Post) -> None:
+        text = f"{post.title}{_BETWEEN}{post.text}" if post.title else post.text
+        self.post = post
         self.text = text if text.isascii() else unicodedata.normalize("NFC", text)
         self.folded = text.lower() if text.isascii() else self.text.translate(_FOLD)
         self.words: list[str] = self._pattern().findall(self.folded)
         self.vocabulary = set(self.words)
-        self._spans: list[tuple[int, int]] | None = None
+        self._spans: list[Span] | None = None
         self._ends: list[int] | None = None
+        self._steps: list[int] | None = None
+        self._title: Text | None = None
 
     def _pattern(self) -> re.Pattern[str]:
         return _ASCII_WORD if self.folded.isascii() else _word()
 
     @property
-    def spans(self) -> list[tuple[int, int]]:
+    def spans(self) -> list[Span]:
         """Where each word stands in the folded text."""
         if self._spans is None:
             self._spans = [found.span() for found in self._pattern().finditer(self.folded)]
         return self._spans
+
+    @property
+    def title(self) -> Text:
+        """The title alone. It is the beginning of the whole: what is found in it stands at the same place here."""
+        if self._title is None:
+            self._title = Text(Post("", "", self.post.title))
+        return self._title
+
+    def step(self, at: int) -> int:
+        """How many words begin before this place. In writing without spaces every character is one."""
+        if self._steps is None:
+            self._steps = []
+            for word, (start, end) in zip(self.words, self.spans, strict=True):
+                self._steps += range(start, end) if _ANY_UNSPACED.match(word) else (start,)
+        behind_the_title = self.post.title and at > len(self.title.folded)
+        return bisect_left(self._steps, at) + (_APART if behind_the_title else 0)
 
     def spelling(self, start: int, end: int) -> str:
         """The characters of the text that were folded into [start, end)."""
@@ -101,16 +133,15 @@ class _Form(NamedTuple):
     prefix: bool = False  # the last word may go on
     tag: bool = False  # only right after # or @
 
-    def find(self, text: Text) -> tuple[int, int] | None:
+    def occurrences(self, text: Text) -> Iterator[Span]:
         last = len(self.words) - 1
         whole = self.words[:last] if self.prefix else self.words
         if not text.vocabulary.issuperset(whole):
-            return None
+            return
         first = self.words[0]
         for at, word in enumerate(text.words):
             if (word == first or (self.prefix and last == 0 and word.startswith(first))) and self._stands(text, at):
-                return text.spans[at][0] - len(self.head), text.spans[at + last][1] + len(self.tail)
-        return None
+                yield text.spans[at][0] - len(self.head), text.spans[at + last][1] + len(self.tail)
 
     def _stands(self, text: Text, at: int) -> bool:
         last = at + len(self.words) - 1
@@ -135,14 +166,13 @@ class _Substring(NamedTuple):
 
     folded: str
 
-    def find(self, text: Text) -> tuple[int, int] | None:
+    def occurrences(self, text: Text) -> Iterator[Span]:
         start = text.folded.find(self.folded)
         while start >= 0:
             end = start + len(self.folded)
             if not (_joined(text.folded, start) or _joined(text.folded, end)):
-                return start, end
+                yield start, end
             start = text.folded.find(self.folded, start + 1)
-        return None
 
 
 def _joined(folded: str, at: int) -> bool:
@@ -155,15 +185,19 @@ def _strict(gap: str) -> str:
     return "".join(c for c in gap if c not in _LOOSE)
 
 
-Spans = tuple[tuple[int, int], ...]
-
-
 class Term(NamedTuple):
     forms: tuple[_Form | _Substring, ...]
 
-    def match(self, text: Text) -> Spans | None:
-        """Where the terms stand that make this true; None when it is false."""
-        return next(((span,) for form in self.forms if (span := form.find(text))), None)
+    def match(self, text: Text) -> Found | None:
+        """The term as the text spells it where it first stands; None when it is not there."""
+        for form in self.forms:
+            for span in form.occurrences(text):
+                return (text.spelling(*span),)
+        return None
+
+    def occurrences(self, text: Text) -> list[Span]:
+        """Every place where it stands, in order."""
+        return sorted({span for form in self.forms for span in form.occurrences(text)})
 
 
 def read_term(query: str, start: int, end: int) -> Term:

@@ -26,6 +26,7 @@ from listener.counts import wilson as wilson
 from listener.engine.labels import SENTIMENTS
 from listener.errors import StoreError
 from listener.health import SourceHealth as SourceHealth
+from listener.health import bookmarks as bookmarks
 from listener.health import source_health as source_health
 from listener.migrations import BUSY_S, explained, refuse, stamp, state
 from listener.search import PostRow as PostRow

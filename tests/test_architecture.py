@@ -17,7 +17,7 @@ LAYERS = (
     "settings secrets engine.checkpoint example config log walls transport stream http mail backups migrations charts wording",
     "sources engine scoring rollups backlog rows copies pages ledger agenda rechecks erasure judgements counts search health exports store trends",
     "figures digest_lines digest alerts",
-    "linking tally",
+    "linking tally backtest",
     "pipeline",
     "demo doctor",
     "web daemon training",
@@ -26,8 +26,8 @@ LAYERS = (
 # Within a row only these: module -> what it may import beside its own package.
 BESIDE = {
     "text": "records errors",
-    "terms": "errors",
-    "query": "records errors text terms",
+    "terms": "records errors",
+    "query": "records errors text terms language",
     "schedule": "records errors",
     "resources": "errors",
     "example": "settings",

@@ -147,8 +147,8 @@ def test_a_new_brand_of_one_of_them_parts_the_two(store: Store) -> None:
     judge(store)
     assert clusters(store)["2"] == "1"
 
-    def match(title: str, text: str, lang: str) -> dict[str, str]:
-        return {"Lumen": "name"} if "Lumen" in text else {"Harbour": "name"}
+    def match(post: Post) -> dict[str, str]:
+        return {"Lumen": "name"} if "Lumen" in post.text else {"Harbour": "name"}
 
     store.relink(match, "new")
     assert clusters(store) == {"1": None, "2": None}

@@ -19,7 +19,7 @@ from sqlite_utils import Database
 from listener.engine.labels import PHASES
 from listener.errors import StoreError
 from listener.migrations import MIGRATIONS
-from listener.records import Gap, Page, Rating, Run
+from listener.records import Gap, Page, Post, Rating, Run
 from listener.store import Store
 
 
@@ -229,9 +229,9 @@ def test_relink_follows_the_configuration_and_keeps_what_the_source_said(store: 
     judge(store)
     asked = []
 
-    def match(title: str, text: str, lang: str) -> dict[str, str]:
-        asked.append(text)
-        return {"Acme": "Acme"} if "Acme" in text else {}
+    def match(post: Post) -> dict[str, str]:
+        asked.append(post.text)
+        return {"Acme": "Acme"} if "Acme" in post.text else {}
 
     assert store.relink(match, "v1") == 1
     mentions = store.connection.execute("SELECT post_id, brand, why FROM mentions ORDER BY post_id").fetchall()
@@ -292,7 +292,7 @@ def test_the_rollup_and_the_queue_are_right_after_anything(
         elif what == "relink":
             word, brands = how
             store.relink(
-                lambda _, text, lang, word=word, brands=brands: dict.fromkeys(brands if text == word else (), word),
+                lambda post, word=word, brands=brands: dict.fromkeys(brands if post.text == word else (), word),
                 f"{n}",
             )
         elif what == "delete":

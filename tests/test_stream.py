@@ -9,16 +9,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import count, islice
 from typing import Any
 
 import pytest
 import trustme
-from websockets.exceptions import ConnectionClosed
+from streaming import streaming
 from websockets.sync.server import ServerConnection
-from websockets.sync.server import serve as serve_websocket
 
 from listener.config import HttpSettings
 from listener.errors import Broken, Refused, Retry, SourceError, Unauthorised
@@ -36,40 +35,6 @@ def opened(**changes: Any) -> AbstractContextManager[Get]:
 def get() -> Iterator[Get]:
     with opened() as opened_get:
         yield opened_get
-
-
-class Streaming:
-    """A running websocket server: its port, what it was asked with, and whether its clients have gone."""
-
-    def __init__(self, port: int, scheme: str) -> None:
-        self.port, self.scheme = port, scheme
-        self.requests: list[Any] = []
-        self.left = threading.Event()
-
-    def url(self, path: str = "/subscribe", host: str = "127.0.0.1") -> str:
-        return f"{self.scheme}://{host}:{self.port}{path}"
-
-
-@contextmanager
-def streaming(talk: Callable[[ServerConnection], object], tls: ssl.SSLContext | None = None) -> Iterator[Streaming]:
-    """Serves until the block ends; each client is handed to `talk`, and waited for after it."""
-
-    def handle(line: ServerConnection) -> None:
-        server.requests.append(line.request)
-        try:
-            talk(line)
-            line.recv()  # nothing comes: until the client leaves
-        except ConnectionClosed:
-            server.left.set()
-
-    quiet = logging.Logger("quiet", logging.CRITICAL)  # a handshake that the client refuses is no news
-    bounds: dict[str, Any] = {"open_timeout": 2, "close_timeout": 0.5, "ping_interval": None}
-    with serve_websocket(handle, "127.0.0.1", 0, ssl=tls, logger=quiet, **bounds) as ours:
-        server = Streaming(ours.socket.getsockname()[1], "wss" if tls else "ws")
-        thread = threading.Thread(target=ours.serve_forever, daemon=True)
-        thread.start()
-        yield server
-    thread.join()
 
 
 def sends(*messages: str | bytes) -> Callable[[ServerConnection], object]:
@@ -102,6 +67,11 @@ def raw(*pieces: bytes, then_s: float = 0.0) -> Iterator[str]:
         thread.join()
 
 
+def first(stream: Generator[bytes, None, None], n: int = 1) -> list[bytes]:
+    with closing(stream):
+        return list(islice(stream, n))
+
+
 def read(messages: Iterable[bytes]) -> tuple[list[bytes], SourceError | None]:
     """What came, and what ended it."""
     came = []
@@ -116,13 +86,11 @@ def read(messages: Iterable[bytes]) -> tuple[list[bytes], SourceError | None]:
 class TestMessages:
     def test_come_in_order_as_bytes(self, get: Get) -> None:
         with streaming(sends("first", b"\x00second", "déjà vu")) as server:
-            with closing(get.messages(server.url())) as stream:
-                assert list(islice(stream, 3)) == [b"first", b"\x00second", "déjà vu".encode()]
+            assert first(get.messages(server.url()), 3) == [b"first", b"\x00second", "déjà vu".encode()]
 
     def test_the_server_hears_who_asks_for_what(self) -> None:
         with streaming(sends("x")) as server, opened(contact="ops@example.com") as get:
-            with closing(get.messages(server.url("/subscribe?a=1"), params={"q": "ä&b", "cursor": "5"})) as stream:
-                next(stream)
+            first(get.messages(server.url("/subscribe?a=1"), params={"q": "ä&b", "cursor": "5"}))
         request = server.requests[0]
         assert request.path == "/subscribe?a=1&q=%C3%A4%26b&cursor=5"
         assert request.headers["User-Agent"].startswith("listener/")
@@ -132,8 +100,8 @@ class TestMessages:
     def test_no_proxy_of_the_environment_is_used(self, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "socks_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
-        with streaming(sends("direct")) as server, closing(get.messages(server.url())) as stream:
-            assert next(stream) == b"direct"
+        with streaming(sends("direct")) as server:
+            assert first(get.messages(server.url())) == [b"direct"]
 
     def test_nobody_is_asked_before_the_first_message_is_wanted(self, get: Get) -> None:
         with streaming(sends("x")) as server:
@@ -143,9 +111,8 @@ class TestMessages:
     def test_streams_of_one_host_keep_their_distance(self) -> None:
         slept: list[float] = []
         with streaming(sends("x")) as server, opened(gap_s=2, sleep=slept.append, clock=lambda: 0.0) as get:
-            for _ in range(2):
-                with closing(get.messages(server.url())) as stream:
-                    next(stream)
+            first(get.messages(server.url()))
+            first(get.messages(server.url()))
         assert slept == [2]
 
 
@@ -289,8 +256,7 @@ class TestSize:
 
     def test_a_message_as_large_as_the_limit_is_read(self) -> None:
         with streaming(sends("x" * 2000)) as server, opened(max_bytes=2000) as get:
-            with closing(get.messages(server.url())) as stream:
-                assert next(stream) == b"x" * 2000
+            assert first(get.messages(server.url())) == [b"x" * 2000]
 
 
 class TestStatus:
@@ -327,11 +293,13 @@ class TestAddresses:
         assert server.requests == []
 
     def test_one_may_be_allowed_with_its_port(self) -> None:
-        with streaming(sends("one")) as one, streaming(sends("two")) as two:
-            with opened(allow_private=[f"localhost:{one.port}"]) as get:
-                with closing(get.messages(one.url(host="localhost"))) as stream:
-                    assert next(stream) == b"one"
-                assert isinstance(read(get.messages(two.url(host="localhost")))[1], Refused)
+        with (
+            streaming(sends("one")) as one,
+            streaming(sends("two")) as two,
+            opened(allow_private=[f"localhost:{one.port}"]) as get,
+        ):
+            assert first(get.messages(one.url(host="localhost"))) == [b"one"]
+            assert isinstance(read(get.messages(two.url(host="localhost")))[1], Refused)
         assert two.requests == []
 
     def test_a_name_is_resolved_once_and_the_checked_address_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,11 +322,12 @@ class TestAddresses:
         assert (asked, reached) == (["rebind.example"], [("93.184.216.34", 443)])
 
 
-class TestTLS:
-    @pytest.fixture(scope="class")
-    def authority(self) -> trustme.CA:
-        return trustme.CA()
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
 
+
+class TestTLS:
     @staticmethod
     def context(authority: trustme.CA, name: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -373,9 +342,8 @@ class TestTLS:
             authority.cert_pem.tempfile() as trusted,
             streaming(sends("safe"), context) as server,
             opened(allow_private=["localhost"], verify=trusted) as get,
-            closing(get.messages(server.url(host="localhost"))) as stream,
         ):
-            assert next(stream) == b"safe"
+            assert first(get.messages(server.url(host="localhost"))) == [b"safe"]
         assert asked == ["localhost"]
         assert server.requests[0].headers["Host"] == f"localhost:{server.port}"
 

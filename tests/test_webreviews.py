@@ -1,4 +1,4 @@
-"""schema.org reviews on web pages, as JSON-LD and as microdata."""
+"""schema.org reviews on web pages, as JSON-LD and as microdata; RDFa and next pages have tests of their own."""
 
 from __future__ import annotations
 
@@ -185,6 +185,10 @@ class TestHostile:
             b"<div>" * 30_000,
             b'<div itemscope itemtype="https://schema.org/Review">' * 5_000,
             b'<div itemscope itemtype="https://schema.org/Review"><i itemprop="reviewBody">a' * 5_000,
+            b'<div typeof="Review"><i property="reviewBody">a' * 5_000,
+            b'<div typeof="Review" resource="#a" property="author"><i about="#a" typeof="Person">' * 3_000,
+            b'<div typeof="Review">' + b'<div typeof="Person" property="author">' * 5_000,
+            b'<div typeof="Review" prefix="a: http://schema.org/ b: http://schema.org/">' * 5_000,
             b'<script type="application/ld+json">' + b"[" * 100_000,
             b'<script type="application/ld+json">' + b'"\\"' * 100_000,
             b'<script type="application/ld+json">' + b"/*" * 100_000,
@@ -192,18 +196,28 @@ class TestHostile:
         ],
     )
     def test_pages_made_to_hurt_take_no_time(self, body: bytes) -> None:
-        started = time.perf_counter()
+        started = time.process_time()  # the processor's: a machine that is busy with other things is no slow parser
         try:
             parse(b"<!doctype html><html><body>" + body)
         except Broken:
             pass
-        assert time.perf_counter() - started < 8
+        assert time.process_time() - started < 8
 
     def test_items_that_refer_to_each_other_end(self) -> None:
         body = b"""<html><body><div id="a" itemscope itemtype="https://schema.org/Review" itemref="b a">
         <i itemprop="reviewBody">Round and round</i></div>
         <div id="b" itemprop="author" itemscope itemref="a b"><b itemprop="name">Ann</b></div></body></html>"""
         assert only(parse(body)).author == "Ann"
+
+    def test_many_items_that_all_refer_to_all_end_too(self) -> None:
+        every = " ".join(f"i{n}" for n in range(30))
+        people = "".join(
+            f'<p id="i{n}" itemprop="author" itemscope itemref="{every}"><b itemprop="name">Ann</b></p>'
+            for n in range(30)
+        )
+        text = '<i itemprop="reviewBody">Round and round</i>'
+        review = f'<div itemscope itemtype="https://schema.org/Review" itemref="{every}">{text}</div>'
+        assert only(parse(f"<html><body>{review}{people}</body></html>".encode())).author == "Ann"
 
     def test_a_page_of_a_thousand_reviews_is_cut_and_said(self) -> None:
         page = parse(page_of([review(author=f"guest {n}") for n in range(600)]))
@@ -221,7 +235,8 @@ class TestFetch:
 
         pages = list(webreviews.fetch(webreviews.Settings(url=URL), None, get, NOW, "site"))
         assert asked == [{"etag": "", "modified": "", "page": True, "gap_s": 10.0}]
-        assert pages[0].cursor == {URL: {"etag": '"1"'}}
+        known = [post.native_id[:8] for post in pages[0].posts]
+        assert pages[0].cursor == {URL: {"pages": 5, "etag": '"1"', "known": known}}
 
     def test_over_the_wire_robots_are_honoured(self) -> None:
         hotel = Answer((PAYLOADS / "hotel.html").read_bytes(), headers={"Content-Type": "text/html; charset=utf-8"})

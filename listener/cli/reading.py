@@ -1,4 +1,4 @@
-"""Commands that read what is stored: posts, trends, brands test."""
+"""Commands that read what is stored: posts, trends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listener.cli.shared import DAY, as_json, common, say, table, width
+from listener.cli.shared import DAY, as_json, common, say, share, table, width
 from listener.engine.labels import MOMENT_NAMES, MOMENTS, SENTIMENTS, TOUCHPOINTS
 from listener.language import LANGUAGES
 
@@ -137,10 +137,10 @@ def _draw(rows: list[TrendRow]) -> None:
         "none": [r.none for r in rows],
         "unsure": [r.abstained - r.unread for r in rows],
         "not\nread": [r.unread for r in rows],
-        "ZMOT": [_share(r.zmot_share) for r in rows],
-        "TMOT": [_share(r.tmot_share) for r in rows],
+        "ZMOT": [share(r.zmot_share) for r in rows],
+        "TMOT": [share(r.tmot_share) for r in rows],
         "net": ["-" if r.net_sentiment is None else f"{r.net_sentiment:+.2f}" for r in rows],
-        "CSAT": [_share(r.csat) for r in rows],
+        "CSAT": [share(r.csat) for r in rows],
     }
     if not any(figures["not\nread"]):
         del figures["not\nread"]
@@ -148,13 +148,6 @@ def _draw(rows: list[TrendRow]) -> None:
     table(names, zip(*figures.values(), strict=True), right=names[2:], whole=["period"], spare=names[3:7])
     nameless = f" {_NAMELESS}: posts that name none of the brands." if any(not r.brand for r in rows) else ""
     say(click.wrap_text(_LEGEND + nameless, min(width(), 120)))
-
-
-def _share(interval: Any) -> str:
-    """A share and its interval in per cent: 21% 13-34."""
-    if interval.value is None:
-        return "-"
-    return f"{interval.value:.0%} {interval.low * 100:.0f}-{interval.high * 100:.0f}"
 
 
 def _write_csv(rows: list[TrendRow]) -> None:
@@ -233,69 +226,4 @@ def _moment(post: PostRow) -> str:
     return "unsure" if post.abstained else post.moment or "waiting"
 
 
-@click.group()
-def brands() -> None:
-    """Tries brand queries on the stored posts."""
-
-
-@brands.command("test", short_help="Tries a brand query on the stored posts; changes nothing.")
-@click.argument("query")
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(0), help="Samples to show.")
-@click.option("--json", "json_", is_flag=True, help="As JSON.")
-@common
-def test_query(config: Config, query: str, limit: int, json_: bool) -> None:
-    """Runs a brand QUERY over the stored posts: hits, samples, and what each part of it matched. Changes nothing.
-
-    A QUERY that begins with a minus stands after two of them: listener brands test -- '-lamp harbour'.
-    """
-    from listener import query as language
-    from listener import search
-    from listener import trends as reading
-    from listener.wording import cut
-
-    compiled = language.compile_query(query)
-    parts = compiled.parts
-    hits: list[tuple[Any, tuple[str, ...]]] = []
-    by_part = dict.fromkeys((part.text for part in parts), 0)
-    read = found = 0
-    with closing(reading.open_reader(config.database, config.zone)) as reader:
-        for post in search.stream(reader):
-            read += 1
-            text = f"{post.title}\n{post.text}"
-            terms = compiled.match(text)
-            if terms:
-                found += 1
-                if len(hits) < limit:
-                    hits.append((post, terms))
-            for part in parts:
-                by_part[part.text] += bool(part.match(text))
-    if json_:
-        as_json(
-            {
-                "query": query,
-                "posts": read,
-                "hits": found,
-                "parts": by_part,
-                "samples": [
-                    {"day": post.day, "source": post.source, "terms": terms, "title": post.title, "text": post.text}
-                    for post, terms in hits
-                ],
-            }
-        )
-        return
-    say(f"{found} of {read} stored posts match.")
-    away = {part.text for part in parts if part.negated}  # such a part counts the posts that it takes away
-    rows = [[f"{text} (takes these away)" if text in away else text, number] for text, number in by_part.items()]
-    table(["part", "posts"], rows, right=["posts"])
-    if hits:
-        table(
-            ["day", "source", "matched", "text"],
-            [
-                [f"{post.day:%d %b %y}", post.source, ", ".join(terms), cut(f"{post.title} {post.text}".strip(), 140)]
-                for post, terms in hits
-            ],
-            whole=["day"],
-        )
-
-
-COMMANDS = (trends, posts, brands)
+COMMANDS = (trends, posts)

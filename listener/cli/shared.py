@@ -16,6 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from listener.config import Config
+    from listener.counts import Interval
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PLACES = (Path("listener.toml"), Path("/etc/listener/listener.toml"))
@@ -140,6 +141,13 @@ def table(
     console.print()
     console.print(drawn)
     console.print()
+
+
+def share(interval: Interval) -> str:
+    """A share and its interval in per cent: 21% 13-34."""
+    if interval.value is None or interval.low is None or interval.high is None:
+        return "-"
+    return f"{interval.value:.0%} {interval.low * 100:.0f}-{interval.high * 100:.0f}"
 
 
 def width() -> int:

@@ -20,14 +20,21 @@ def sources(config: Config, json_: bool) -> None:
     """How every source is doing: state, since when, why, last success, last new post, next fetch."""
     from dataclasses import asdict
 
+    from listener import sources as registry
     from listener import trends
     from listener.daemon import now_utc
     from listener.wording import clock
 
     with closing(trends.open_reader(config.database, config.zone)) as reader:
         health = trends.source_health(reader)
+        marks = trends.bookmarks(reader)
+    status = {
+        entry.name: registry.status(entry, config.path, marks.get(entry.name))
+        for entry in config.sources
+        if entry.enabled
+    }
     if json_:
-        as_json([asdict(each) for each in health])
+        as_json([{**asdict(each), "status": status.get(each.name, "")} for each in health])
         return
     today = now_utc().astimezone(config.zone).date()
 
@@ -47,7 +54,7 @@ def sources(config: Config, json_: bool) -> None:
                 when(h.last_success_at),
                 when(h.last_new_at),
                 when(h.next_due_at) if h.enabled else "",
-                _why(h),
+                _why(h, status.get(h.name, "")),
             ]
             for h in health
         ],
@@ -59,10 +66,10 @@ def sources(config: Config, json_: bool) -> None:
         say("No source has run yet: `listener collect` fetches now, `listener run` on schedule.")
 
 
-def _why(health: Any) -> str:
+def _why(health: Any, status: str) -> str:
     gaps = f"{health.gaps} gap(s) in what the source would show" if health.gaps else ""
     return "; ".join(
-        filter(None, [health.why, gaps, reasons(health.skipped) and f"left out: {reasons(health.skipped)}"])
+        filter(None, [health.why, status, gaps, reasons(health.skipped) and f"left out: {reasons(health.skipped)}"])
     )
 
 
@@ -74,9 +81,13 @@ def kinds(json_: bool) -> None:
 
     from listener import sources as registry
 
-    about = {kind: registry.load(kind).ABOUT for kind in sorted(registry.kinds())}
+    modules = {kind: registry.load(kind) for kind in sorted(registry.kinds())}
+    about = {kind: module.ABOUT for kind, module in modules.items()}
+    reach = {
+        kind: {each: hasattr(module, each) for each in ("recheck", "backfill")} for kind, module in modules.items()
+    }
     if json_:
-        as_json({kind: asdict(each) for kind, each in about.items()})
+        as_json({kind: {**asdict(each), **reach[kind]} for kind, each in about.items()})
         return
     for kind, each in about.items():
         click.secho(kind, bold=True)
@@ -86,6 +97,8 @@ def kinds(json_: bool) -> None:
             ("limits", each.limits),
             ("terms", each.terms),
             ("caution", each.caution),
+            ("follows", "what is edited or deleted there follows here" if reach[kind]["recheck"] else ""),
+            ("reaches", "back in time, by `collect NAME --since DAY`" if reach[kind]["backfill"] else ""),
         ):
             if text:
                 click.echo(click.wrap_text(f"{label:8} {text}", 100, "  ", " " * 11))

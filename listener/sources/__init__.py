@@ -14,20 +14,26 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from listener.config import Config, SourceSettings, options
-from listener.errors import ConfigError
+from listener.errors import ConfigError, ListenerError
 from listener.http import Get
 from listener.records import Page
 
 # One line a kind: adding a source of our own is a file here and its name in this table.
 _BUILT_IN = {
     "appstore": "listener.sources.appstore",
+    "bluesky": "listener.sources.bluesky",
+    "discourse": "listener.sources.discourse",
     "feeds": "listener.sources.feeds",
     "files": "listener.sources.files",
+    "github": "listener.sources.github",
     "googleplay": "listener.sources.googleplay",
     "hackernews": "listener.sources.hackernews",
+    "mastodon": "listener.sources.mastodon",
+    "stackexchange": "listener.sources.stackexchange",
     "steam": "listener.sources.steam",
     "webreviews": "listener.sources.webreviews",
     "x": "listener.sources.x",
+    "youtube": "listener.sources.youtube",
 }
 
 
@@ -56,6 +62,9 @@ class Source(Protocol):
 
     backfill(settings, since, cursor, get, now, name), where there is one, walks back to `since` as far as the interface
     reaches. Its cursor is its own: it names the place in that walk, and the last page carries the cursor {}.
+
+    status(settings, cursor), where there is one, says in a few words what people should know of it now: the quota or
+    the money it has spent, which of two ways it goes.
     """
 
     ABOUT: About
@@ -89,6 +98,15 @@ def load(kind: str) -> Source:
 def can_recheck(kind: str) -> bool:
     """Whether sources of this kind can be asked after posts that are stored."""
     return hasattr(load(kind), "recheck")
+
+
+def status(entry: SourceSettings, path: Path | None, cursor: Mapping[str, Any] | None) -> str:
+    """What a source of this kind tells of itself, "" when it tells nothing or cannot begin."""
+    tell = getattr(load(entry.kind), "status", None)
+    try:
+        return tell(settings(entry, path), cursor) if tell else ""
+    except ListenerError:
+        return ""
 
 
 def settings(entry: SourceSettings, path: Path | None) -> BaseModel:

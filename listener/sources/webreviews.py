@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
-from html import unescape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+from urllib.parse import urldefrag, urljoin, urlsplit
 
-from listener.errors import Broken
+from pydantic import Field
+
+from listener.errors import Broken, Refused
 from listener.http import Get, Response, charset, public_url
-from listener.records import Page, Post, Rating
-from listener.sources import About
-from listener.sources.microdata import read_items
-from listener.sources.shared import Addresses, each_address, plain, read_date
-from listener.text import canonical_url, clean, fingerprint
+from listener.records import Gap, Page
+from listener.sources import About, jsonld, microdata, rdfa
+from listener.sources.reviewnodes import Nodes, has_aggregate, once, read_review, reviews_of
+from listener.sources.shared import Addresses
+from listener.sources.turns import each_in_turn
+from listener.text import canonical_url
 from listener.walls import is_html
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ABOUT = About(
     brings="reviews with rating, author and date from pages you list, where the page carries schema.org markup",
     key="none",
-    limits="what the page itself shows; one request to a site in 10 seconds; robots.txt is honoured",
+    limits="what the page and its next pages show; one request to a site in 10 seconds; robots.txt is honoured",
     terms="those of each site: list pages of your own, or of sites that allow it",
     caution="large portals (Booking, Tripadvisor, Trustpilot, Amazon) forbid and block this; import their exports",
     keep="all",
@@ -35,53 +35,152 @@ ABOUT = About(
 
 _GAP_S = 10.0
 _MAX_REVIEWS = 500  # of one page
-# A string, whole or torn; a comment of any kind; a comma before the end of a list. All but the strings is taken out.
-_NOT_JSON = re.compile(
-    r'"(?:[^"\\]++|\\.)*+"?|(?://\s*)?<!\[CDATA\[|(?://\s*)?\]\]>'
-    r"|<!--.*?(?:-->|\Z)|/\*.*?(?:\*/|\Z)|//[^\n]*|,(?=\s*[}\]])",
-    re.DOTALL,
-)
-_WRAPPED = re.compile(r"\s*<!--(.*)-->\s*", re.DOTALL)
-_NUMBER = re.compile(r"-?\d{1,9}(?:[.,]\d{1,9})?")
+_KNOWN = 500  # reviews of an address that the bookmark names: those of its first page are always among them
+_MARK = 8  # characters of a review's id that name it there
+_NEXT = re.compile(r"(^|\s)next(\s|$)", re.IGNORECASE)
 
 
 class Settings(Addresses):
     """Which pages to read."""
 
+    pages: int = Field(
+        5,
+        ge=1,
+        le=20,
+        description="How many pages of one address a run reads, where a page names its next one (rel=next); "
+        "1 reads the address alone.",
+    )
+
 
 def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: datetime, name: str) -> Iterator[Page]:
-    """One Page a web page; its cursor is {url: {"etag", "modified"}}."""
+    """One Page a web page. The cursor is {url: {"etag", "modified", "pages", "known": [beginnings of ids]}}.
 
-    def ask(url: str, etag: str, modified: str) -> Response:
-        return get(url, etag=etag, modified=modified, page=True, gap_s=_GAP_S)
+    A walk from page to page ends where a page brings no review that is new. Only its last page moves the bookmark.
+    """
+    marks: dict[str, Mapping[str, Any]] = {url: dict((cursor or {}).get(url) or {}) for url in settings.addresses}
 
-    def read(url: str, response: Response) -> Page:
-        return parse(response.body, url=url, name=name, now=now, content_type=response.headers.get("content-type", ""))
+    def walk(url: str) -> Iterator[Page]:
+        for page, mark in _walk(settings, url, marks[url], get, now, name):
+            if mark is not None:
+                marks[url] = mark
+            done = {known: dict(told) for known, told in marks.items() if told}
+            yield replace(page, cursor=done if mark is not None else None)
 
-    yield from each_address(settings.addresses, cursor, now, ask, read)
+    yield from each_in_turn(settings.addresses, walk, now, lambda url: urlsplit(url).hostname)
+
+
+def _walk(
+    settings: Settings, url: str, mark: Mapping[str, Any], get: Get, now: datetime, name: str
+) -> Iterator[tuple[Page, Mapping[str, Any] | None]]:
+    """The pages of one address, and with the last one its bookmark."""
+    if mark.get("pages", 1) < settings.pages:  # a walk may now reach further than the last one did
+        mark = {}
+    known = list(mark.get("known", ()))
+    met: dict[str, None] = {}  # the reviews of this walk, in their order
+    reached: dict[str, Any] = {}
+    overlaps, oldest = False, None
+    try:
+        for number, (page, response, more) in enumerate(_pages(settings, url, mark, get, now, name), 1):
+            if response.unchanged:
+                yield page, mark
+                return
+            reached = reached or {"pages": settings.pages, **_validators(response)}
+            page = replace(page, posts=tuple(post for post in page.posts if post.native_id[:_MARK] not in met))
+            idents = [post.native_id[:_MARK] for post in page.posts]
+            met.update(dict.fromkeys(idents))
+            overlaps = not set(idents).isdisjoint(known)
+            oldest = min((post.created_at for post in page.posts if post.created_at), default=oldest)
+            more = more and not set(idents) <= set(known)
+            if more and number < settings.pages:
+                yield page, None
+                continue
+            why = f"{public_url(url)} held more new reviews than one run reads; raise `pages`, or read it more often"
+            gap = Gap(None, oldest, why) if more and known and not overlaps else None
+            yield replace(page, gap=gap), _bookmark(reached, met, known)
+            return
+    except Refused as error:
+        if error.status or not reached:
+            raise
+        # Nobody turned us away: robots.txt closes the next page, or it leads elsewhere. So it will tomorrow.
+        yield Page((), gap=None if overlaps else Gap(None, oldest, str(error))), _bookmark(reached, met, known)
+
+
+def _pages(
+    settings: Settings, url: str, mark: Mapping[str, Any], get: Get, now: datetime, name: str
+) -> Iterator[tuple[Page, Response, bool]]:
+    """Page after page as each names its next one, with its reply and whether there is another.
+
+    A next page that is an address of its own is read in its own turn; one that was read before ends the circle.
+    """
+    been = {canonical_url(address) for address in settings.addresses}
+    at, etag, modified = url, mark.get("etag", ""), mark.get("modified", "")
+    while at:
+        response = get(at, etag=etag, modified=modified, page=True, gap_s=_GAP_S)
+        if response.unchanged:
+            yield Page((), unchanged=True), response, False
+            return
+        kind = response.headers.get("content-type", "")
+        page, following = _read(response.body, url, response.url, name, now, kind)
+        been |= {canonical_url(at), canonical_url(response.url)}
+        at, etag, modified = "" if canonical_url(following) in been else following, "", ""
+        yield page, response, bool(at)
+
+
+def _validators(response: Response) -> dict[str, str]:
+    told = {"etag": response.headers.get("etag", ""), "modified": response.headers.get("last-modified", "")}
+    return {key: value for key, value in told.items() if value}
+
+
+def _bookmark(reached: Mapping[str, Any], met: Mapping[str, None], known: list[str]) -> dict[str, Any]:
+    return {**reached, "known": [*met, *(mark for mark in known if mark not in met)][:_KNOWN]}
 
 
 def parse(payload: bytes, *, url: str, name: str, now: datetime, content_type: str = "") -> Page:
-    """The schema.org reviews of one web page, those in JSON-LD first, then those only its microdata holds.
+    """The schema.org reviews of one web page, those in JSON-LD first, then those only its other markup holds.
 
     Without reviews the page is empty and `skipped` says why. Raises Broken when it is no web page, or when the
     reviews it announces cannot be read.
     """
-    soup = _soup(payload, public_url(url), charset(content_type))
-    blocks, unreadable = _json_blocks(soup)
-    found = [_review(node, nodes, url, name, now) for nodes in [_by_id(blocks)] for node in _reviews(blocks)]
-    items = read_items(soup, _MAX_REVIEWS)
-    shown = [_review(node, {}, url, name, now) for node in _reviews(items)]
-    posts, skipped = _once(found, shown)
+    return _read(payload, url, url, name, now, content_type)[0]
+
+
+def _read(payload: bytes, url: str, at: str, name: str, now: datetime, content_type: str) -> tuple[Page, str]:
+    """The reviews of the page `at`, and the address of the page after it, "" when there is none.
+
+    They are known by `url`, where their list begins: from day to day they move on from page to page.
+    """
+    soup = _soup(payload, public_url(at), charset(content_type))
+    blocks, unreadable = jsonld.read_blocks(soup)
+    inner, by_id = rdfa.read_items(soup, _MAX_REVIEWS)
+    kinds: list[tuple[Iterable[Mapping[str, Any]], Nodes]] = [
+        (reviews_of(blocks), jsonld.by_id(blocks)),
+        (microdata.read_items(soup, _MAX_REVIEWS), {}),
+        (inner, by_id),
+    ]
+    posts, skipped = once([[read_review(node, nodes, url, at, name, now) for node in found] for found, nodes in kinds])
     if not posts and any('"review' in block.lower() for block in unreadable):
-        raise Broken(f"{public_url(url)} holds reviews in JSON-LD that is not JSON.", payload)
+        raise Broken(f"{public_url(at)} holds reviews in JSON-LD that is not JSON.", payload)
     if not posts and not skipped:
-        skipped["aggregate only" if _has_aggregate(blocks, soup) else "no review markup"] += 1
+        skipped["aggregate only" if has_aggregate(blocks, soup) else "no review markup"] += 1
     if len(posts) > _MAX_REVIEWS:
         skipped["over the limit of a page"] += len(posts) - _MAX_REVIEWS
     if unreadable:
         skipped["unreadable JSON-LD"] += len(unreadable)
-    return Page(tuple(posts[:_MAX_REVIEWS]), skipped=dict(skipped))
+    return Page(tuple(posts[:_MAX_REVIEWS]), skipped=dict(skipped)), _next(soup, at)
+
+
+def _next(soup: BeautifulSoup, at: str) -> str:
+    """The address that the page names as its next one, if that is on the same server."""
+    base = soup.find("base", href=True)
+    for tag in soup.find_all(["link", "a"], rel=_NEXT, href=True):
+        try:
+            joined = urldefrag(urljoin(urljoin(at, str(base["href"]) if base else ""), str(tag["href"]).strip())).url
+            here, there = urlsplit(at), urlsplit(joined)
+            if (here.hostname, here.port) == (there.hostname, there.port) and canonical_url(joined):
+                return joined
+        except ValueError:
+            continue
+    return ""
 
 
 def _soup(payload: bytes, place: str, encoding: str) -> BeautifulSoup:
@@ -98,170 +197,3 @@ def _soup(payload: bytes, place: str, encoding: str) -> BeautifulSoup:
         return BeautifulSoup(payload, "lxml", from_encoding=encoding or None, multi_valued_attributes=None)
     except Exception as error:  # what foreign bytes do to a foreign parser is a broken payload, whatever it is called
         raise Broken(f"{place} cannot be read as a web page: {type(error).__name__}.", payload) from error
-
-
-def _json_blocks(soup: BeautifulSoup) -> tuple[list[Any], list[str]]:
-    """Every block of JSON-LD that can be read, and the text of those that cannot."""
-    read: list[Any] = []
-    unreadable: list[str] = []
-    for script in soup.find_all("script", type=re.compile(r"^\s*application/ld\+json", re.IGNORECASE)):
-        block = script.get_text()
-        if not block.strip():
-            continue
-        for attempt in (lambda text: text, _repaired, lambda text: _repaired(unescape(text))):
-            try:
-                read.append(json.loads(attempt(block), strict=False))  # not strict: control characters in strings
-                break
-            except (ValueError, RecursionError):
-                continue
-        else:
-            unreadable.append(block)
-    return read, unreadable
-
-
-def _repaired(block: str) -> str:
-    """JSON as sites write it, without what JSON does not allow: wrappings, comments, commas too many."""
-    wrapped = _WRAPPED.fullmatch(block)
-    block = wrapped.group(1) if wrapped else block
-    for _ in range(2):  # a comma may stand before a comment that stood before the bracket
-        block = _NOT_JSON.sub(lambda found: found.group() if found.group().startswith('"') else "", block)
-    return block
-
-
-def _nodes(roots: list[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every object of nested JSON with the key it is found under, in document order, without recursion."""
-    waiting: list[tuple[str, Any]] = [("", root) for root in reversed(roots)]
-    while waiting:
-        key, value = waiting.pop()
-        if isinstance(value, dict):
-            yield key, value
-            waiting += [(inner, value[inner]) for inner in reversed(value)]
-        elif isinstance(value, list):
-            waiting += [(key, one) for one in reversed(value)]
-
-
-def _types(node: Mapping[str, Any]) -> list[str]:
-    types = node.get("@type")
-    return [one.rpartition("/")[2] for one in (types if isinstance(types, list) else [types]) if isinstance(one, str)]
-
-
-def _reviews(roots: list[Any]) -> Iterator[Mapping[str, Any]]:
-    for key, node in _nodes(roots):
-        named = any(one.endswith("Review") for one in _types(node))
-        if named or (key in ("review", "reviews") and "reviewBody" in node):
-            yield node
-
-
-def _by_id(roots: list[Any]) -> dict[str, Mapping[str, Any]]:
-    return {node["@id"]: node for _, node in _nodes(roots) if isinstance(node.get("@id"), str) and len(node) > 1}
-
-
-def _has_aggregate(blocks: list[Any], soup: BeautifulSoup) -> bool:
-    in_json = any("AggregateRating" in _types(node) or "aggregateRating" in node for _, node in _nodes(blocks))
-    return in_json or soup.find(itemtype=re.compile(r"schema\.org/AggregateRating")) is not None
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and value else value
-
-
-def _words(node: Mapping[str, Any], *keys: str) -> str:
-    """The first of these properties that holds text; numbers count, language maps ({"@value"}) too."""
-    for key in keys:
-        value = _first(node.get(key))
-        value = value.get("@value") if isinstance(value, dict) else value
-        text = plain(str(value) if isinstance(value, int | float) else value)
-        if text:
-            return text
-    return ""
-
-
-def _author(node: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]]) -> str:
-    author = _first(node.get("author", node.get("creator")))
-    if not isinstance(author, dict):
-        return _words({"author": author}, "author")
-    if isinstance(author.get("@id"), str) and "name" not in author:
-        author = by_id.get(author["@id"], author)
-    both = clean(f"{_words(author, 'givenName')} {_words(author, 'familyName')}")
-    return _words(author, "name", "alternateName") or both
-
-
-def _rating(node: Mapping[str, Any]) -> Rating | None:
-    """The rating on its own scale. 1 to 5 when no scale is told, or 10 or 100 where the value does not fit that."""
-    told = _first(node.get("reviewRating", node.get("rating")))
-    scale = told if isinstance(told, dict) else {"ratingValue": told}
-    value = _number(scale.get("ratingValue"))
-    if value is None:
-        return None
-    best, worst = _number(scale.get("bestRating")), _number(scale.get("worstRating"))
-    over = re.search(r"/\s*(\d{1,3})\s*$", str(_first(scale.get("ratingValue"))))  # "4/5"
-    if best is None:
-        best = float(over.group(1)) if over else next((top for top in (5.0, 10.0, 100.0) if value <= top), 5.0)
-    worst = min(1.0, value, best - 1) if worst is None else worst
-    return Rating(value, worst, best) if worst < best else None
-
-
-def _number(value: Any) -> float | None:
-    value = _first(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    found = _NUMBER.search(str(value))
-    number = float(found.group().replace(",", ".")) if found else math.nan
-    return number if math.isfinite(number) else None
-
-
-def _review(
-    node: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]], url: str, name: str, now: datetime
-) -> Post:
-    author, title = _author(node, by_id), _words(node, "headline", "name")
-    text = _words(node, "reviewBody", "description", "text") or title
-    when = read_date(_first(node.get("datePublished", node.get("dateCreated"))), now)
-    # The date as read, not as written: "2 weeks ago" is another text each week.
-    ident = fingerprint(canonical_url(url) or url, author, when.isoformat() if when else "", text)
-    return Post(
-        source=name,
-        native_id=ident,
-        kind="review",
-        title="" if title == text else title,
-        text=text,
-        url=_link(url, _words(node, "url")),
-        author=author,
-        created_at=when,
-        rating=_rating(node),
-        lang=_words(node, "inLanguage")[:35],
-    )
-
-
-def _link(url: str, link: str) -> str:
-    try:
-        joined = urljoin(url, link)
-    except ValueError:
-        return url
-    return joined if canonical_url(joined) else url
-
-
-def _once(found: list[Post], shown: list[Post]) -> tuple[list[Post], Counter[str]]:
-    """Each review once. The same one in both kinds of markup may differ in its date or lack its author."""
-    skipped: Counter[str] = Counter()
-    posts: dict[str, Post] = {}
-    authors: dict[str, set[str]] = {}
-    for post in found:
-        authors.setdefault(_letters(post.text), set()).add(_letters(post.author))
-    for post in [*found, *(post for post in shown if not _known(post, authors))]:
-        if not post.text:
-            skipped["no text"] += 1
-        elif post.native_id in posts:
-            skipped["twice on the page"] += 1
-        else:
-            posts[post.native_id] = post
-    return list(posts.values()), skipped
-
-
-def _known(post: Post, authors: Mapping[str, set[str]]) -> bool:
-    named = authors.get(_letters(post.text))
-    author = _letters(post.author)
-    return named is not None and (not author or author in named or "" in named)
-
-
-def _letters(text: str) -> str:
-    return "".join(filter(str.isalnum, text.casefold()))
