@@ -78,7 +78,7 @@ def collect(
     tally, started = Tally(), clock()
     walk = _pages(store, entry, config.path, get, started)
     stopped = _take(store, config, entry, walk, tally, clock, stop, on_page)
-    if not stopped and not tally.error and sources.can_recheck(entry.kind):
+    if not stopped and tally.may_go_on() and sources.can_recheck(entry.kind):
         walk = _rechecked(store, entry, config.path, get, started)
         stopped = _take(store, config, entry, walk, tally, clock, stop, on_page)
         tally.postpone()

@@ -29,7 +29,14 @@ class Tally:
         self.pages += 1
         self.unchanged += page.unchanged
 
+    def may_go_on(self) -> bool:
+        """Whether the source can be asked more: one dead forum of several does not make the others silent."""
+        return self.outcome is None or (self.pages > 0 and self.outcome in ("refused", "broken"))
+
     def failed(self, outcome: Outcome, error: Exception) -> None:
+        """Notes what went wrong; what went wrong first is what people are told."""
+        if self.outcome is not None:
+            return
         self.outcome = outcome
         self.error = str(error) or type(error).__name__
         self.after = error.after if isinstance(error, Retry) else None

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from listener import pipeline, sources
 from listener.config import BrandSettings, Config, PrivacySettings, SourceSettings
-from listener.errors import ConfigError, Retry, Unauthorised
+from listener.errors import ConfigError, Refused, Retry, Unauthorised
 from listener.records import Page, Post
 from listener.store import Store
 
@@ -168,6 +168,20 @@ def test_a_server_that_is_tired_of_being_asked_after_posts_is_no_failed_source(p
     place.error = None
     collect(store, config, NOW + 2 * DAY + timedelta(hours=3))
     assert place.asked == [["1"], ["1"]]
+
+
+def test_one_dead_place_of_several_does_not_keep_stored_posts_from_being_asked_after(place, config, store) -> None:
+    fill(place, "1")
+    collect(store, config, NOW)
+
+    def fetch(*_: Any) -> Iterator[Page]:
+        yield Page((), unchanged=True)
+        raise Refused("one forum is closed")
+
+    place.module.fetch = fetch
+    run = collect(store, config, NOW + 2 * DAY)
+    assert (run.outcome, run.error) == ("refused", "one forum is closed")
+    assert place.asked == [["1"]]
 
 
 def test_posts_of_before_the_source_could_be_asked_are_asked_after_too(place, config, store) -> None:
