@@ -309,3 +309,11 @@ def test_any_payload_is_read_or_broken(payload: bytes) -> None:
         assert post.text and post.native_id
         assert post.created_at is None or post.created_at.tzinfo is UTC
         (post.text + post.native_id + post.url + post.author).encode()
+
+
+def test_an_alert_that_wraps_what_is_no_address_keeps_the_address_of_the_wrapping() -> None:
+    link = "https://www.google.com/url?rct=j&amp;url=http://%5B"
+    entry = f'<entry><id>1</id><title>Lumen</title><link href="{link}"/><content>Lumen opens</content></entry>'
+    payload = f'<feed xmlns="http://www.w3.org/2005/Atom"><title>Alerts</title>{entry}</feed>'.encode()
+    (post,) = feeds.parse(payload, url="https://www.google.com/alerts/feeds/1/2", name="alerts", now=NOW).posts
+    assert post.url.startswith("https://www.google.com/url?")

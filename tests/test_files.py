@@ -20,61 +20,8 @@ from pydantic import ValidationError
 from listener.errors import Broken
 from listener.records import Page, Post, Rating
 from listener.sources import files, rows
-from listener.sources.columns import read_date, read_rating
 from listener.sources.files import PAGE_ROWS, Settings
-
-NOW = datetime(2025, 11, 1, 12, tzinfo=UTC)
-PAYLOADS = Path(__file__).parent / "payloads" / "files"
-
-
-def no_get(*_: object, **__: object) -> Any:
-    raise AssertionError("a file import fetches nothing")
-
-
-def pages(*paths: Path, cursor: Any = None, now: datetime = NOW, limit: int | None = None, **keys: Any) -> list[Page]:
-    """The pages of one run; only the first `limit` where the process is killed after so many."""
-    found = []
-    for page in files.fetch(Settings(paths=list(paths), **keys), cursor, no_get, now, "mine"):
-        found.append(page)
-        if len(found) == limit:
-            break
-    return found
-
-
-def posts(*paths: Path, **keys: Any) -> list[Post]:
-    return [post for page in pages(*paths, **keys) for post in page.posts]
-
-
-def saved(runs: list[Page]) -> tuple[list[Post], dict[str, int], Any]:
-    """What a store would hold after these pages: posts, counts of what was skipped, the cursor as it is kept."""
-    skipped: dict[str, int] = {}
-    for page in runs:
-        for reason, count in page.skipped.items():
-            skipped[reason] = skipped.get(reason, 0) + count
-    return [post for page in runs for post in page.posts], skipped, json.loads(json.dumps(runs[-1].cursor))
-
-
-def write(path: Path, content: str | bytes, *, age_s: float = 60) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    touch(path, age_s)
-    return path
-
-
-def touch(path: Path, age_s: float) -> None:
-    stamp = NOW.timestamp() - age_s
-    os.utime(path, (stamp, stamp))
-
-
-def rejected(path: Path) -> list[dict[str, Any]]:
-    side = path.with_name(path.name + ".rejected.jsonl")
-    return [json.loads(line) for line in side.read_text().splitlines()] if side.exists() else []
-
-
-@pytest.fixture
-def payload(tmp_path: Path) -> Any:
-    return lambda name: Path(shutil.copy(PAYLOADS / name, tmp_path / name))
-
+from listener.sources.values import read_date, read_rating
 
 # --- formats -----------------------------------------------------------------------------------------------------
 
@@ -118,28 +65,6 @@ def test_tsv_and_utf_16(payload: Any) -> None:
     assert cold.created_at == datetime(2025, 3, 9, tzinfo=UTC)
     assert (cold.rating, hot.rating) == (Rating(2), Rating(5))
     assert [post.text for post in posts(payload("utf16.csv"))] == ["Der Empfang war fröhlich", "東京の宿は静か"]
-
-
-def test_booking_has_two_parts_and_scores_of_ten(payload: Any) -> None:
-    found, skipped, _ = saved(pages(payload("booking.csv")))
-    assert found[0].text == "Liked: Breakfast on the terrace\nDisliked: The car park is tiny"
-    assert (found[0].title, found[0].rating) == ("Lovely weekend", Rating(8, best=10))
-    assert found[1].text == "Disliked: Damp smell in 204"
-    assert (found[2].title, found[2].text) == ("", "Just fine"), "a title alone is the text"
-    assert skipped == {"no text": 1}
-
-
-def test_google_takes_what_the_guest_wrote_and_words_for_stars(payload: Any) -> None:
-    beds, bikes = posts(payload("google.json"))
-    assert (beds.text, beds.author, beds.rating) == ("Gute Betten.", "Birte K.", Rating(4))
-    assert beds.native_id.endswith("/reviews/aa")
-    assert bikes.rating == Rating(5)
-
-
-def test_trustpilot(payload: Any) -> None:
-    first = posts(payload("trustpilot.csv"))[0]
-    assert (first.native_id, first.title, first.lang) == ("5f1", "Refund took ages", "en")
-    assert first.created_at == datetime(2025, 6, 1, 12, tzinfo=UTC)
 
 
 def test_json_lines_of_id_and_text(payload: Any) -> None:

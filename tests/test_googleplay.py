@@ -328,6 +328,12 @@ class TestEmptyIsNotTrusted:
             run(play.client, into=pages)
         assert len(idents(pages)) == 200 and pages[-1].cursor is None
 
+    def test_the_promise_counts_where_the_page_of_the_app_tells_no_number(self) -> None:
+        play = Play(*(EPOCH - n for n in range(1, 501)))
+        play.silent_after = 1
+        with pytest.raises(Retry):
+            run(lambda: googleplay.Client(lambda *_: {}, play.reviews, 2))
+
     def test_an_app_that_nobody_reviewed(self) -> None:
         pages = run(Play().client)
         assert (idents(pages), pages[-1].cursor) == ([], {"until": {KEY: EPOCH}})

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from listener.errors import Broken, Disabled, Refused, Retry, Unauthorised
 from listener.http import Response, _judge
 from listener.records import Page
-from listener.sources import mastodon
+from listener.sources import mastodon, mastodon_lists
 from listener.sources.mastodon_posts import parse
 from listener.transport import Reply
 
@@ -129,6 +129,13 @@ class Network:
 def token(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setenv("LUMEN_TOKEN", TOKEN)
     return {"env": "LUMEN_TOKEN"}
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of 6 requests, and a search that counts to 400, instead of 60 and 10,000."""
+    monkeypatch.setattr(mastodon, "_REQUESTS", 6)
+    monkeypatch.setattr(mastodon_lists, "_DEEPEST", 400)
 
 
 def chosen(**settings: Any) -> mastodon.Settings:
@@ -296,9 +303,9 @@ class TestTags:
         network[HERE].failing = lambda path: None
         return pages, caught.value
 
-    def test_a_run_is_bounded_and_the_next_goes_on_without_a_gap(self) -> None:
+    def test_a_run_is_bounded_and_the_next_goes_on_without_a_gap(self, short: None) -> None:
         network = Network()
-        written = [network[HERE].add(NOW - timedelta(seconds=n)) for n in range(1, 3000)]
+        written = [network[HERE].add(NOW - timedelta(seconds=n)) for n in range(1, 300)]
         cursor: Any = {"marks": {f"{HERE} #lumen": str(snowflake(NOW - timedelta(hours=1)))}}
         found: set[str] = set()
         for _ in range(2):
@@ -307,16 +314,16 @@ class TestTags:
             cursor = last_cursor(pages)
             assert all(page.gap is None for page in pages)
         assert found == set(written)
-        assert network.asked.count(f"{HERE}/api/v1/timelines/tag/lumen") <= 2 * 60
+        assert network.asked.count(f"{HERE}/api/v1/timelines/tag/lumen") <= 2 * 6
 
-    def test_a_first_run_that_cannot_reach_back_far_enough_says_so(self) -> None:
+    def test_a_first_run_that_cannot_reach_back_far_enough_says_so(self, short: None) -> None:
         network = Network()
-        for n in range(1, 2600):
+        for n in range(1, 260):
             network[HERE].add(NOW - timedelta(seconds=n))
         pages = run(network, days=1)
         gap = pages[-1].gap
-        assert len(uris(pages)) == 2400 and pages[-1].cursor
-        assert gap and gap.since == NOW - timedelta(days=1) and gap.until and gap.until < NOW - timedelta(seconds=2300)
+        assert len(uris(pages)) == 240 and pages[-1].cursor
+        assert gap and gap.since == NOW - timedelta(days=1) and gap.until and gap.until < NOW - timedelta(seconds=190)
         assert "lumen" in gap.why and HERE in gap.why
 
     def test_a_clock_that_was_set_back_loses_nothing(self) -> None:
@@ -486,9 +493,9 @@ class TestSearch:
         assert [page.cursor for page in pages[:-1]] == [None] * (len(pages) - 1)
         assert pages[-1].cursor == {"marks": {f"{HERE} Lumen": int(NOW.timestamp())}}
 
-    def test_more_than_a_run_reads_is_a_gap(self, token: dict[str, str]) -> None:
+    def test_more_than_a_run_reads_is_a_gap(self, token: dict[str, str], short: None) -> None:
         network = Network()
-        for n in range(1, 2600):
+        for n in range(1, 260):
             network[HERE].add(NOW - timedelta(seconds=n))
         last = run(network, queries=["Lumen"], token=token)[-1]
         assert last.gap and "Lumen" in last.gap.why and last.cursor
@@ -541,12 +548,12 @@ class TestBackfill:
         rest = filled(network, NOW - timedelta(days=1), last_cursor(pages), instances=[HERE, THERE])
         assert sorted(uris(pages) + uris(rest)) == sorted(written)
 
-    def test_the_search_reaches_as_far_as_it_counts(self, token: dict[str, str]) -> None:
+    def test_the_search_reaches_as_far_as_it_counts(self, token: dict[str, str], short: None) -> None:
         network = Network()
-        for n in range(1, 10_500):
+        for n in range(1, 500):
             network[HERE].add(NOW - timedelta(seconds=n))
         pages = filled(network, NOW - timedelta(days=1), queries=["Lumen"], token=token)
-        assert len(uris(pages)) == 10_000
+        assert len(uris(pages)) == 400
         assert pages[-2].gap and pages[-1].cursor == {}
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from listener.errors import QueryError
 from listener.query import brand_query, compile_query, matcher
+from listener.records import Post
 
 FOUND = [
     ("acme", "ACME opened early", ("ACME",)),
@@ -61,7 +62,7 @@ MISSED = [
 WRONG = [
     ("", 0), ("   ", 0), ("(a", 0), ("a)", 1), ("()", 1), ("a AND", 2), ("OR a", 0), ("a AND OR b", 6), ("NOT", 0),
     ("NOT a", 0), ("a OR -b", 0), ('a "b', 2), ('a ""', 3), ("a *b", 2), ("a -", 2), ("!?", 0),
-    ("(" * 60 + "a" + ")" * 60, 50),
+    ("(" * 60 + "a" + ")" * 60, 50), ("a\nOR (b", 5),
 ]  # fmt: skip
 
 
@@ -91,6 +92,18 @@ def test_parts_are_the_operands_of_the_outermost_operator() -> None:
     assert [(part.text, part.negated) for part in barred.parts] == [("delta", False), ("NOT river", True)]
     assert barred.parts[1].match("the river Delta") == ("river",)
     assert [part.text for part in compile_query("acme").parts] == ["acme"]
+    assert [part.text for part in compile_query("title:(acme OR akme)").parts] == ["title:(acme OR akme)"]
+
+
+def test_parts_of_near_are_the_word_and_each_condition_on_it() -> None:
+    query = compile_query('delta NEAR/3 (flight OR gate) NOT NEAR/1 "delta river"')
+    assert [(part.text, part.negated) for part in query.parts] == [
+        ("delta", False), ("NEAR/3 (flight OR gate)", False), ('NOT NEAR/1 "delta river"', True),
+    ]  # fmt: skip
+    word, near, barred = query.parts
+    assert word.match("delta") and not near.match("delta")
+    assert near.match("the gate of Delta") == ("Delta", "gate")
+    assert barred.match("Delta River") == ("Delta", "Delta River") and not barred.match("the gate of Delta")
 
 
 def test_a_brand_is_its_name_and_aliases_as_phrases_unless_a_query_is_given() -> None:
@@ -103,7 +116,11 @@ def test_a_brand_is_its_name_and_aliases_as_phrases_unless_a_query_is_given() ->
 
 
 def test_the_matcher_says_which_brand_and_why() -> None:
-    match = matcher([("Harbour & Pine", "own", ["H&P"], ""), ("Lumen Stays", "competitor", [], "")])
+    found = matcher([("Harbour & Pine", ["H&P"], ""), ("Lumen Stays", [], "")])
+
+    def match(title: str, text: str) -> dict[str, str]:
+        return found(Post("forum", "1", text, title=title))
+
     assert match("H&P or Lumen Stays?", "Never tried harbour and pine") == {
         "Harbour & Pine": "harbour and pine, H&P",
         "Lumen Stays": "Lumen Stays",
@@ -113,17 +130,20 @@ def test_the_matcher_says_which_brand_and_why() -> None:
 
 
 def test_time_grows_with_the_text_and_not_faster() -> None:
-    query = compile_query('"a a a a a a a b" OR "あああああああい" OR a* -zz')
+    query = compile_query(
+        '"a a a a a a a b" OR "あああああああい" OR a* -zz OR (a NEAR/9 (a OR あ) NEAR zz) '
+        'OR "a a" NOT NEAR/3 (a* OR "a a a")'
+    )
 
     def seconds(size: int) -> float:
         best = 9.0
-        for _ in range(3):
-            begun = time.perf_counter()
+        for _ in range(2):
+            begun = time.process_time()
             query.match("a " * size + "あ" * size)
-            best = min(best, time.perf_counter() - begun)
+            best = min(best, time.process_time() - begun)
         return best
 
-    assert seconds(80_000) < 10 * seconds(20_000) + 0.05
+    assert seconds(24_000) < 10 * seconds(6_000) + 0.05
 
 
 def test_5000_posts_and_5_brands_take_well_under_their_share_of_5_seconds_for_50000() -> None:
@@ -132,26 +152,34 @@ def test_5000_posts_and_5_brands_take_well_under_their_share_of_5_seconds_for_50
     posts = [" ".join(dice.choices(words, k=40)) for _ in range(5_000)]
     match = matcher(
         [
-            ("Harbour & Pine", "own", ["pine", "H&P"], ""), ("Lumen", "competitor", ["#lumen"], ""),
-            ("Tasel", "competitor", [], "tasel* -loria"), ("Third", "competitor", [], '"mi’s taria" OR (hars pine)'),
-            ("Fourth", "competitor", [], "fourth OR fifth OR sixth"),
+            ("Harbour & Pine", ["pine", "H&P"], ""), ("Lumen", ["#lumen"], ""),
+            ("Tasel", [], "tasel* -loria"), ("Third", [], '"mi’s taria" OR (hars NEAR/8 pine)'),
+            ("Fourth", [], "fourth OR fifth OR sixth"),
         ]
     )  # fmt: skip
-    begun = time.perf_counter()
-    found = sum(bool(match("A title", post)) for post in posts)
+    begun = time.process_time()
+    found = sum(bool(match(Post("forum", "1", post, title="A title"))) for post in posts)
     assert found > 0
-    assert time.perf_counter() - begun < 2.5, "five times what it may take on an idle machine"
+    assert time.process_time() - begun < 2.5, "five times what it may take on an idle machine"
+
+
+_PIECES = (
+    "a", "b", "é", "東", " ", "(", ")", '"', "*", "-", "#", "&", "'", ":", "/", "\n", " AND ", " OR ", " NOT ",
+    " NEAR ", " NEAR/2 ", " NOT NEAR/3 ", "NEAR/", "title:", "source:", "lang:", "author:", "0", "“", "”",
+)  # fmt: skip
 
 
 @given(
-    st.text(alphabet=st.sampled_from("ab AND OR NOT()\"*-#&'é東 "), max_size=30) | st.text(max_size=30),
-    st.text(max_size=60),
+    st.lists(st.sampled_from(_PIECES), max_size=25).map("".join) | st.text(max_size=30),
+    st.text(max_size=60) | st.lists(st.sampled_from(_PIECES), max_size=25).map("".join),
 )
 def test_any_text_is_a_query_or_a_query_error_and_matches_without_failing(query: str, text: str) -> None:
     try:
         compiled = compile_query(query)
     except QueryError as error:
-        assert 0 <= error.position <= len(query)
+        assert 0 <= error.position < max(1, len(query))
+        shown, caret = str(error).splitlines()[-2:]
+        assert len(shown) == len(query) + 2 and caret == "  " + " " * error.position + "^"
         return
     terms = compiled.match(text)
     assert isinstance(terms, tuple)

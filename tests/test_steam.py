@@ -209,6 +209,11 @@ class TestWalk:
         assert [page.cursor for page in pages[:-1]] == [None] * (len(pages) - 1)
         assert all(page.gap is None for page in pages)
 
+    def test_a_run_without_news_takes_one_request(self) -> None:
+        service = Steam(*(EPOCH - DAY * n for n in range(1, 900)))
+        run(service, {"until": {str(APP): EPOCH}}, now=NOW + timedelta(minutes=30))
+        assert len(service.asked) == 1
+
     def test_short_pages_end_nothing(self) -> None:
         service = Steam(*(EPOCH - 60 * n for n in range(1, 101)))
         service.page = 9
@@ -405,6 +410,23 @@ class TestBackfill:
             return Response(200, url, {}, b'{"response": {}}') if len(service.asked) == 3 else reply
 
         assert set(idents(self.back(get))) == set(range(1, 501))
+
+    def test_an_old_review_that_leaks_into_the_range_does_not_move_the_place(self) -> None:
+        service = Steam(*(EPOCH - DAY * n for n in range(1, 291)))
+        leak = service._review(7777, EPOCH - 3000 * DAY, EPOCH - 3000 * DAY)
+
+        def leaks(url: str, **told: Any) -> Response:
+            answer = service(url, **told).json()["response"]
+            answer.get("reviews", []).insert(0, leak)
+            return service._reply(answer)
+
+        service.fails[2] = Retry("busy")
+        pages = []
+        with pytest.raises(Retry):
+            for page in steam.backfill(steam.Settings(apps=[APP]), self.SINCE, None, leaks, NOW, "steam"):
+                pages.append(page)
+        rest = self.back(leaks, pages[-1].cursor)
+        assert set(idents(pages)) | set(idents(rest)) == set(range(1, 291))
 
     def test_an_app_that_is_done_is_not_read_again_when_another_failed(self) -> None:
         service = Steam(*(EPOCH - DAY * n for n in range(1, 50)))

@@ -26,7 +26,8 @@ URL = "https://inn.example/reviews"
 def html(reviews: list[int], following: str = "", *, by: str = "link") -> bytes:
     """A page that shows these reviews, each written so many days after the first of May."""
     found = [
-        {"@type": "Review", "author": f"guest {n}", "reviewBody": f"Stay {n}.", "datePublished": day(n)} for n in reviews
+        {"@type": "Review", "author": f"guest {n}", "reviewBody": f"Stay {n}.", "datePublished": day(n)}
+        for n in reviews
     ]
     markup = f'<{by} rel="next" href="{following}">' if following else ""
     script = f'<script type="application/ld+json">{json.dumps(found)}</script>'
@@ -243,7 +244,9 @@ class TestWhatIsRemembered:
         inn = Inn(9)
         Reader(inn, pages=1).run()
         reader = Reader(inn, pages=3)
-        reader.cursor = {URL: {"etag": inn.get(URL, page=True, gap_s=10.0).headers["etag"]}}  # as older versions wrote it
+        reader.cursor = {
+            URL: {"etag": inn.get(URL, page=True, gap_s=10.0).headers["etag"]}
+        }  # as older versions wrote it
         reader.run()
         assert reader.has(inn.reviews)
 
@@ -265,7 +268,12 @@ SECOND = f"{URL}?page=2"
 class TestWhatFails:
     @pytest.mark.parametrize(
         "error",
-        [Retry("too often", after=60, status=429), Broken("gone", b"", 404), Refused("no", b"", 403), Broken("no page")],
+        [
+            Retry("too often", after=60, status=429),
+            Broken("gone", b"", 404),
+            Refused("no", b"", 403),
+            Broken("no page"),
+        ],
     )
     def test_a_next_page_that_fails_leaves_the_bookmark(self, error: SourceError) -> None:
         inn = Inn(8)
@@ -339,7 +347,10 @@ def test_over_the_wire_robots_and_the_gap_hold_for_next_pages() -> None:
     assert max(pause) >= 10
 
 
-ACTS = st.lists(st.one_of(st.integers(1, 9).map(lambda n: ("write", n)), st.just(("run", 0)), st.integers(1, 4).map(lambda n: ("fail", n))), max_size=10)  # fmt: skip
+ACTS = st.lists(
+    st.integers(1, 9).map(lambda n: ("write", n)) | st.integers(1, 4).map(lambda n: ("fail", n)) | st.just(("run", 0)),
+    max_size=10,
+)
 
 
 @given(ACTS, st.integers(1, 4), st.integers(1, 4))

@@ -147,7 +147,8 @@ class TestOneReviewInSeveralMarkups:
     def test_one_element_may_carry_two_kinds(self) -> None:
         page = page_of(
             '<div itemscope itemtype="https://schema.org/Review" typeof="Review" vocab="https://schema.org/">'
-            '<b itemprop="author" property="author">Ann</b><p itemprop="reviewBody" property="reviewBody">Clean.</p></div>'
+            '<b itemprop="author" property="author">Ann</b>'
+            '<p itemprop="reviewBody" property="reviewBody">Clean.</p></div>'
         )
         assert only(page).text == "Clean."
 
@@ -172,13 +173,16 @@ def test_any_payload_is_read_or_broken(payload: bytes) -> None:
 
 
 WORDS = st.sampled_from(
-    ("", "Review", "Person", "author", "name", "reviewBody", "reviewRating", "ratingValue", "s:author", "#a", "#b", "s:",
-     ":", "http://schema.org/Review", "https://schema.org/", "s: http://schema.org/", "\x00", "//[", "5", "2026-11-02")
+    ("", "Review", "Person", "author", "name", "reviewBody", "reviewRating", "ratingValue", "s:author", "#a", "#b",
+     "s:", ":", "http://schema.org/Review", "https://schema.org/", "s: http://schema.org/", "\x00", "//[", "5",
+     "2026-11-02")
 )  # fmt: skip
 ATTRIBUTES = st.dictionaries(
     st.sampled_from(("typeof", "property", "resource", "about", "vocab", "prefix", "content", "href", "xmlns:s")), WORDS
 )
-ELEMENTS = st.lists(st.tuples(st.sampled_from(("div", "a", "link", "time", "p")), ATTRIBUTES, st.booleans()), max_size=12)
+ELEMENTS = st.lists(
+    st.tuples(st.sampled_from(("div", "a", "link", "time", "p")), ATTRIBUTES, st.booleans()), max_size=12
+)
 
 
 @given(ELEMENTS)

@@ -60,6 +60,7 @@ class Search:
         assert 10 <= int(params["max_results"]) <= 100
         assert len(params["query"]) <= 512
         since, until = int(params["since_id"]), int(params.get("until_id", 2**63 - 1))
+        assert since + 1 < until, "X does not take an until_id that leaves nothing"
         if second_of(since) < self.now.timestamp() - 7 * DAY:
             told = {"errors": [{"message": "'since_id' must be a tweet id created after 2026"}], "title": "Invalid"}
             raise Broken("answers with status 400", json.dumps(told).encode(), 400)

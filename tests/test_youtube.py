@@ -54,6 +54,7 @@ class Tube:
         self.refused: dict[str, str] = {}  # video or channel -> reason
         self.failing: dict[int, SourceError] = {}  # number of the request -> what becomes of it
         self.found: list[str] = []
+        self.by_activity = False  # whether "time" means that of the newest reply; YouTube does not say
         self.asked: list[tuple[str, Mapping[str, str]]] = []
         self.quota, self.spent = quota, 0
         for at in moments:
@@ -90,7 +91,8 @@ class Tube:
             reason = self.refused[place]
             raise refusal(reason, 404 if "NotFound" in reason else 403)
         top = [ident for ident, one in self.comments.items() if not one["parent"] and one["video"] == (video or VIDEO)]
-        top.sort(key=lambda ident: self.comments[ident]["at"], reverse=True)
+        signs = {ident: [ident, *(self.under.get(ident, []) if self.by_activity else [])] for ident in top}
+        top.sort(key=lambda ident: max(self.comments[each]["at"] for each in signs[ident]), reverse=True)
         reply = self.page(top, params)
         return {**reply, "items": [self.thread(ident) for ident in reply["items"]]}
 
@@ -354,6 +356,14 @@ class TestReplies:
         tube.add(EPOCH + 60, parent="Ugw1")
         assert 2 in numbers(run(tube, cursor, NOW + HALF_AN_HOUR))
 
+    def test_a_listing_by_the_newest_reply_is_read_whole_too(self) -> None:
+        tube = Tube(*(EPOCH - 100 * DAY - n for n in range(150)))
+        tube.by_activity = True
+        cursor = run(tube)[-1].cursor
+        for thread in list(tube.comments):
+            tube.add(EPOCH + 60, parent=thread)
+        assert set(range(151, 301)) <= set(numbers(run(tube, cursor, NOW + HALF_AN_HOUR)))
+
     def test_those_that_were_not_reached_are_read_by_the_next_run(self) -> None:
         tube, _ = self.busy(230)
         tube.failing[3] = Retry("busy")
@@ -377,6 +387,22 @@ class TestReplies:
             cursor = pages[-1].cursor
         assert read == set(range(1, len(tube.comments) + 1))
         assert len(json.dumps(cursor)) < 10_000
+
+    def test_places_wait_while_many_threads_are_owed(self) -> None:
+        tube, videos = Tube(), [f"hpvideo{number:04}" for number in range(5)]
+        for video in videos:
+            for n in range(60):
+                thread = tube.add(EPOCH - 600 - n, video)
+                for _ in range(6):
+                    tube.add(EPOCH - 500, video, thread)
+        cursor: Mapping[str, Any] | None = None
+        read: set[int] = set()
+        for turn in range(8):
+            pages = run(tube, cursor, NOW + turn * HALF_AN_HOUR, videos=videos)
+            assert all(len((page.cursor or {}).get("owed", {})) <= 200 for page in pages)
+            read |= set(numbers(pages))
+            cursor = pages[-1].cursor
+        assert read == set(range(1, len(tube.comments) + 1))
 
     def test_a_thread_that_is_gone_meanwhile_is_counted(self) -> None:
         tube, _ = self.busy(20)

@@ -1,18 +1,13 @@
-"""Which column holds what, and what its values mean: presets of known exports, guesses by name, dates, ratings."""
+"""Which column holds what: presets of known exports, and guesses by name."""
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
-
-from listener.records import Rating
 
 FIELDS = (
     "id", "text", "title", "author", "date", "rating", "url", "lang", "brand", "kind", "positive", "negative",
@@ -21,7 +16,10 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """An export that is known: its names of the columns, most telling first, and the scale of its ratings."""
+    """An export that is known: its names of the columns, most telling first, and the scale of its ratings.
+
+    A name that ends in * stands for all that begin so: the columns of a survey are its questions.
+    """
 
     names: Mapping[str, tuple[str, ...]]
     worst: float = 1.0
@@ -56,8 +54,37 @@ _GENERIC = {
     "kind": ("kind",),
 }  # fmt: skip
 
+_SURVEY = {
+    "id": ("respondentid", "responseid", "submissionid", "participantid"),
+    "text": (
+        "openendedresponse", "whatistheprimaryreason*", "whatisthemainreason*", "primaryreason*", "reasonforyour*",
+        "whydidyou*", "whyisthat*", "pleasetellus*", "doyouhaveany*", "anyother*", "additional*", "verbatim*",
+        "freitext*", "anmerkung*", "comments*",
+    ),
+    "positive": ("whatdidyoulike*", "whatdidyouenjoy*", "whatwentwell*", "whatdowedowell*"),
+    "negative": (
+        "whatdidyoudislike*", "whatdidyounotlike*", "whatcouldwe*", "whatcanwe*", "whatshouldwe*", "howcanwe*",
+        "howcouldwe*",
+    ),
+    "date": ("submitdate*", "datesubmitted", "enddate", "completedat", "recordeddate", "zeitstempel"),
+    "rating": (
+        "nps", "npsscore", "netpromoterscore", "howlikely*", "csat", "csatscore", "overallsatisfaction*",
+        "satisfaction", "howsatisfied*", "howwouldyourate*",
+    ),
+}  # fmt: skip
+
 PRESETS = {
     "generic": Preset({}),
+    "appstore": Preset(  # what App Store Connect gives: /v1/apps/ID/customerReviews
+        {
+            "id": ("id", "reviewid"),
+            "title": ("attributestitle",),
+            "text": ("attributesbody",),
+            "author": ("attributesreviewernickname", "reviewernickname"),
+            "date": ("attributescreateddate",),
+            "rating": ("attributesrating",),
+        }
+    ),
     "booking": Preset(
         {
             "id": ("reservationnumber", "bookingnumber"),
@@ -78,6 +105,17 @@ PRESETS = {
             "date": ("createtime",),
         }
     ),
+    "survey": Preset(_SURVEY),
+    "tripadvisor": Preset(
+        {
+            "id": ("reviewid",),
+            "text": ("reviewtext", "fullreview"),
+            "author": ("userusername", "membername", "reviewername"),
+            "date": ("publisheddate", "reviewdate", "datepublished"),  # not that of the visit
+            "rating": ("bubblerating", "bubbles", "overallrating"),
+            "url": ("reviewurl", "url"),
+        }
+    ),
     "trustpilot": Preset(
         {
             "id": ("reviewid",),
@@ -89,6 +127,9 @@ PRESETS = {
         }
     ),
 }
+
+
+_RECOMMEND = re.compile("nps|netpromoter|likely.*recommend")  # asked on 0 to 10, whoever asks
 
 
 def plain(name: str) -> str:
@@ -113,22 +154,71 @@ def map_columns(
     found = {}
     for field in FIELDS:
         for name in (*names.get(field, ()), *_GENERIC.get(field, ())):
-            if name in by_plain:
-                found[field] = by_plain[name]
+            if column := _named(name, by_plain):
+                found[field] = column
                 break
-    if "positive" in found or "negative" in found:
+    if preset != "survey" and ("positive" in found or "negative" in found):  # a survey has all three
         found.pop("text", None)
     return {**found, **dict(chosen)}, preset
+
+
+def _named(name: str, by_plain: Mapping[str, str]) -> str:
+    if not name.endswith("*"):
+        return by_plain.get(name, "")
+    return next((column for known, column in by_plain.items() if known.startswith(name[:-1])), "")
+
+
+# Columns that only one export has; Booking's, a good and a bad part, must both be there.
+_TELLING = {
+    "trustpilot": (*PRESETS["trustpilot"].names["author"], "reviewcreatedutc", "reviewcreateddateutc"),
+    "appstore": PRESETS["appstore"].names["author"],
+    "google": ("reviewerdisplayname",),
+    "tripadvisor": ("bubblerating", "userusername"),
+    "survey": ("respondentid", "responseid", "nps", "npsscore", "netpromoterscore", "howlikelyareyoutorecommend*"),
+}
 
 
 def _guess(by_plain: Mapping[str, str]) -> str:
     booking = PRESETS["booking"].names
     if all(any(name in by_plain for name in booking[part]) for part in ("positive", "negative")):
         return "booking"
-    trustpilot = PRESETS["trustpilot"].names
-    if not by_plain.keys().isdisjoint((*trustpilot["author"], "reviewcreatedutc", "reviewcreateddateutc")):
-        return "trustpilot"
-    return "google" if "reviewerdisplayname" in by_plain else "generic"
+    return next((preset for preset, names in _TELLING.items() if any(_named(n, by_plain) for n in names)), "generic")
+
+
+def usual_scale(preset: str, column: str = "") -> tuple[float, float]:
+    """Worst and best rating of an export, where nobody says otherwise. `column` is the one that holds the rating."""
+    if preset == "survey" and _RECOMMEND.search(plain(column)):
+        return 0.0, 10.0
+    return PRESETS[preset].worst, PRESETS[preset].best
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person says of the columns: which field is which, and whose export it is."""
+
+    chosen: tuple[tuple[str, str], ...]
+    preset: str
+
+    def complaint(self, columns: tuple[str, ...]) -> str:
+        """Why a table of these columns cannot be read; "" when it can."""
+        # Without a header row these are a post's own words: enough to tell them by, and no more, goes into messages.
+        there = ", ".join(name if len(name) <= 40 else f"{name[:20]}..." for name in columns)[:500]
+        for _, column in self.chosen:
+            if column not in columns:
+                return f"there is no column {column!r}; there are: {there}"
+        if not self._fields(columns) & {"text", "title", "positive", "negative"}:
+            return (
+                f"no column of it is known to hold the text; there are: {there}; "
+                'name it in the settings: columns = {text = "..."}'
+            )
+        return ""
+
+    def fit(self, columns: tuple[str, ...]) -> int:
+        """How many fields the columns would fill; 0 when they cannot hold posts."""
+        return 0 if self.complaint(columns) else len(self._fields(columns))
+
+    def _fields(self, columns: tuple[str, ...]) -> set[str]:
+        return set(map_columns(columns, self.chosen, self.preset)[0])
 
 
 def nested_columns(cells: Mapping[str, Any]) -> tuple[str, ...]:
@@ -149,96 +239,3 @@ def cell(cells: Mapping[str, Any], column: str | None) -> str:
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-_NUMERIC = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{2,4})\.?")
-_DAY_MONTH = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?[. /-]*([a-z]{3})[a-z]*[. ,/-]*(\d{4})", re.IGNORECASE)
-_MONTH_DAY = re.compile(r"([a-z]{3})[a-z]*\.? +(\d{1,2})(?:st|nd|rd|th)?,? +(\d{4})", re.IGNORECASE)
-_CLOCK = re.compile(r"(\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:\.\d+)?)?\s*([ap])?\.?(?:m\b)?", re.IGNORECASE)
-_ZONED = re.compile(r"\b(UTC|GMT|Z)$", re.IGNORECASE)
-_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTHS = {name: i for i, name in enumerate(_MONTH_NAMES, 1)}
-_OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
-
-
-def read_date(written: str, *, zone: tzinfo, dayfirst: bool, now: datetime) -> datetime | None:
-    """The moment in UTC; None when it cannot be read, or lies before 1990 or more than a day ahead of `now`.
-
-    Takes ISO 8601, epoch seconds, milli- and microseconds, RFC 822, 31/12/2025, 12/31/2025, 31.12.2025, 3 May 2025,
-    May 3rd, 2025, each with or without a time. Without a zone of its own a date is taken in `zone`.
-    """
-    written = written.strip()[:80]
-    try:
-        moment = _moment(written, zone, dayfirst)
-        if moment is None:
-            return None
-        moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-        return moment if _OLDEST <= moment <= now + timedelta(days=1) else None
-    except (ValueError, TypeError, IndexError, OverflowError, OSError):
-        return None
-
-
-def _moment(written: str, zone: tzinfo, dayfirst: bool) -> datetime | None:
-    if re.fullmatch(r"\d{9,16}(\.\d+)?", written):  # 8 digits are a date such as 20260131
-        epoch = float(written)
-        return datetime.fromtimestamp(epoch / (1e6 if epoch >= 1e14 else 1e3 if epoch >= 1e11 else 1), UTC)
-    try:
-        return datetime.fromisoformat(written)
-    except ValueError:
-        pass
-    if found := _NUMERIC.match(written):
-        day = _numeric_day(found[1], found[3], found[4], dayfirst or found[2] == ".")
-    elif found := _DAY_MONTH.match(written):
-        day = (int(found[3]), _MONTHS.get(found[2].lower(), 0), int(found[1]))
-    elif found := _MONTH_DAY.match(written):
-        day = (int(found[3]), _MONTHS.get(found[1].lower(), 0), int(found[2]))
-    else:
-        return parsedate_to_datetime(written)  # "Tue, 03 Jun 2025 10:00:00 +0200"
-    rest = written[found.end() :].strip(" ,T")
-    if not rest:
-        return datetime(*day, tzinfo=zone)
-    clock = _CLOCK.match(rest)
-    if clock is None or not re.fullmatch(r"\s*(UTC|GMT|Z)?", rest[clock.end() :], re.IGNORECASE):
-        return parsedate_to_datetime(written)  # "3 Jun 2025 10:00:00 +0200"
-    hour = int(clock[1]) % 12 + (12 if clock[4] in "pP" else 0) if clock[4] else int(clock[1])
-    return datetime(*day, hour, int(clock[2]), int(clock[3] or 0), tzinfo=UTC if _ZONED.search(rest) else zone)
-
-
-def _numeric_day(first: str, second: str, third: str, dayfirst: bool) -> tuple[int, int, int]:
-    """Year, month, day. The order is the one asked for unless only the other makes a date."""
-    if len(first) > 2:
-        return int(first), int(second), int(third)
-    year = int(third) + (0 if len(third) > 2 else 2000 if int(third) < 70 else 1900)
-    day, month = (int(first), int(second)) if dayfirst else (int(second), int(first))
-    return (year, month, day) if month <= 12 else (year, day, month)
-
-
-_NUMBER = r"(\d+(?:[.,]\d+)?)"
-_OF = re.compile(rf"{_NUMBER}\s*(?:/|out of|von|sur|of)\s*{_NUMBER}", re.IGNORECASE)
-_PERCENT = re.compile(rf"{_NUMBER}\s*%")
-_PLAIN = re.compile(rf"(-?{_NUMBER})\s*(?:stars?|★|⭐)?", re.IGNORECASE)
-_WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
-
-
-def read_rating(written: str, worst: float, best: float) -> Rating | None:
-    """A rating on the scale worst..best, or on the one it names itself ("8/10", "80 %"); None when it has none.
-
-    A value outside its scale is None too: it would say that the scale is another one.
-    """
-    written = written.strip()[:80]
-    if found := _OF.search(written):
-        value, best = _number(found[1]), _number(found[2])
-        worst = min(worst, 1.0)
-    elif found := _PERCENT.fullmatch(written):
-        value, worst, best = _number(found[1]), 0.0, 100.0
-    elif found := _PLAIN.fullmatch(written):
-        value = _number(found[1])
-    elif written.strip("★☆⭐ \ufe0f") == "" and (stars := written.count("★") + written.count("⭐")):
-        value = float(stars)
-    else:
-        value = float(_WORDS.get(written.lower(), math.nan))
-    return Rating(value, worst, best) if worst <= value <= best and worst < best else None
-
-
-def _number(written: str) -> float:
-    return float(written.replace(",", "."))

@@ -98,9 +98,7 @@ def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: d
                 continue
             if top:
                 tops[forum] = top
-            why = (
-                f"{key_of(forum)} got more posts than a run reads; `listener collect {name} --since DATE` brings them"
-            )
+            why = f"{key_of(forum)} got more posts than a run reads; `listener collect {name} --since DATE` brings them"
             gap = None if last else Gap(since, _oldest(page), why)
             yield replace(page, cursor={"top": dict(tops)}, gap=gap)
             return

@@ -229,7 +229,7 @@ def _article(link: str) -> str:
     """Google Alerts wraps each address: google.com/url?...&url=ADDRESS."""
     parts = urlsplit(link)
     if parts.path == "/url" and (parts.hostname or "").startswith("www.google."):
-        return next(iter(parse_qs(parts.query).get("url", [])), link)
+        return _join(link, next(iter(parse_qs(parts.query).get("url", [])), "")) or link
     return link
 
 

@@ -15,8 +15,9 @@ from listener.http import Get
 from listener.records import Page
 from listener.secrets import Secret
 from listener.sources import About
+from listener.sources.fediverse import HOST, WEB, by_its_address, hosts, is_gone, text_of
 from listener.sources.mastodon_lists import OVERLAP, List, Reader, before
-from listener.sources.mastodon_posts import HOST, page_of, statuses_of, text_of
+from listener.sources.mastodon_posts import page_of, statuses_of
 from listener.sources.turns import each_in_turn
 
 ABOUT = About(
@@ -30,7 +31,6 @@ ABOUT = About(
 RECHECK_AT_ONCE = 8  # one or two requests each
 
 _REQUESTS = 60  # a run, shared by all the lists
-_WEB = re.compile(rf"https://({HOST})/\S+")
 _OF_MASTODON = re.compile(rf"https://{HOST}/(?:users/[^/?#]+|ap/users/\d+)/statuses/(\d+)")
 
 
@@ -57,12 +57,8 @@ class Settings(BaseModel):
 
     @field_validator("instances")
     @classmethod
-    def _hosts(cls, instances: list[str]) -> list[str]:
-        hosts = [instance.strip().lower().removeprefix("https://").rstrip("/") for instance in instances]
-        for host in hosts:
-            if not re.fullmatch(rf"{HOST}(:\d+)?", host):
-                raise ValueError(f"{host!r} is no instance; name its host, such as mastodon.social")
-        return list(dict.fromkeys(hosts))
+    def _instances(cls, instances: list[str]) -> list[str]:
+        return hosts(instances)
 
     @field_validator("tags")
     @classmethod
@@ -164,7 +160,7 @@ def recheck(settings: Settings, native_ids: Sequence[str], get: Get, now: dateti
     reader = _reader(settings, get, now, name)
     failed: dict[str, SourceError] = {}
     for uri in native_ids:
-        web = _WEB.fullmatch(uri)
+        web = WEB.fullmatch(uri)
         if not web or web.group(1) in failed:
             continue
         host, of_mastodon = web.group(1), _OF_MASTODON.fullmatch(uri)
@@ -188,7 +184,7 @@ def _of_its_instance(reader: Reader, uri: str, host: str, ident: str) -> Page | 
     try:
         response = reader.get(f"https://{host}/api/v1/statuses/{ident}", headers=reader.headers(host))
     except SourceError as error:
-        if _is_gone(error):
+        if is_gone(error):
             return Page((), deleted=(uri,))
         raise
     return _as_it_is(reader, response.body, uri, host)
@@ -209,15 +205,7 @@ def _of_any(reader: Reader, uri: str, failed: dict[str, SourceError]) -> Page | 
                 return found
         except SourceError as error:
             failed[home] = error
-    try:
-        held = reader.get(uri, headers={"Accept": "application/activity+json"}).json()
-    except SourceError as error:
-        if _is_gone(error):
-            return Page((), deleted=(uri,))
-        raise
-    if not isinstance(held, dict) or held.get("id") != uri:
-        return None
-    return Page((), deleted=(uri,)) if held.get("type") == "Tombstone" else Page((), verified=(uri,))
+    return by_its_address(reader.get, uri)
 
 
 def _as_it_is(reader: Reader, payload: bytes, uri: str, host: str) -> Page | None:
@@ -227,8 +215,3 @@ def _as_it_is(reader: Reader, payload: bytes, uri: str, host: str) -> Page | Non
         return None
     posts = page_of(statuses, host, reader.name, reader.now).posts
     return Page(posts) if posts else Page((), deleted=(uri,))
-
-
-def _is_gone(error: SourceError) -> bool:
-    """Whether the instance itself says so: a web page or plain words with a 404 come from a server before it."""
-    return error.status == 410 or (error.status == 404 and error.payload.lstrip()[:1] in (b"", b"{"))

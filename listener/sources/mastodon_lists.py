@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 from listener.errors import Refused, SourceError, Unauthorised
 from listener.http import Get
-from listener.records import Gap, Page
-from listener.sources.mastodon_posts import page_of, statuses_of, text_of
+from listener.records import Page
+from listener.sources.fediverse import Reply, folded, text_of, walk_back
+from listener.sources.mastodon_posts import page_of, statuses_of
 from listener.sources.shared import read_date
 
 _SHOWN = 40  # posts a reply, the most that Mastodon gives
 _DEEPEST = 10_000  # how far the engine behind the search counts
-_ENDLESS = 100_000
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
 OVERLAP = timedelta(hours=1)  # a post that comes late from another instance is put in its place by its date
 
 
@@ -35,16 +33,6 @@ class List:
     def key(self) -> str:
         """Its name in a cursor."""
         return f"{self.host} #{self.tag}" if self.tag else f"{self.host} {self.query}"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One reply. `newer` and `older` are the positions to go on from, "" at the end; `latest` is its last date."""
-
-    page: Page
-    newer: str = ""
-    older: str = ""
-    latest: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -72,24 +60,15 @@ class Reader:
         if at == mark:
             self._check_that_tags_are_shown(one.host)
 
-    def back(self, one: List, since: datetime, at: str = "", at_most: int = _ENDLESS) -> Iterator[Reply]:
-        """Newest first back to `since`. The last reply has no `older`, and a Gap where the list is longer."""
-        for request in range(1, at_most + 1):
-            reply = self._ask(one, {"offset" if one.query else "max_id": at} if at else {})
-            posts = tuple(post for post in reply.page.posts if not post.created_at or post.created_at >= since)
-            reply = replace(reply, page=replace(reply.page, posts=posts))
-            if reply.older in ("", at) or (reply.latest and reply.latest < since):
-                yield replace(reply, older="")
-                break
-            if request == at_most or (one.query and int(reply.older) >= _DEEPEST):
-                why = (
-                    f"{one.host} holds more posts with {one.tag or one.query!r} than one walk reads; name a rarer word"
-                )
-                yield replace(reply, older="", page=replace(reply.page, gap=Gap(since, reply.latest, why)))
-                break
+    def back(self, one: List, since: datetime, at: str = "", **bound: int) -> Iterator[Reply]:
+        """Newest first, see `walk_back`."""
+        why = f"{one.host} holds more posts with {one.tag or one.query!r} than one walk reads; name a rarer word"
+        parameter = "offset" if one.query else "max_id"
+        anything = False
+        for reply in walk_back(lambda at: self._ask(one, {parameter: at} if at else {}), since, why, at, **bound):
+            anything = anything or bool(reply.newer)
             yield reply
-            at = reply.older
-        if one.tag and not at and not reply.newer:
+        if one.tag and not at and not anything:
             self._check_that_tags_are_shown(one.host)
 
     def headers(self, host: str) -> dict[str, str]:
@@ -114,18 +93,9 @@ class Reader:
         if one.query:
             older = str(int(position.get("offset", "0")) + len(statuses))
         dates = [date for status in statuses if (date := read_date(status.get("created_at"), self.now))]
-        page = self._folded(page_of(statuses, one.host, self.name, self.now))
-        return Reply(page, newer, older, max(dates, default=None))
-
-    def _folded(self, page: Page) -> Page:
-        """The posts that no list showed before in this run, or showed before they were edited."""
-        fresh = []
-        for post in page.posts:
-            edited = post.edited_at or _NEVER
-            if post.native_id not in self._seen or edited > self._seen[post.native_id]:
-                self._seen[post.native_id] = edited
-                fresh.append(post)
-        return replace(page, posts=tuple(fresh))
+        page = folded(page_of(statuses, one.host, self.name, self.now), self._seen)
+        cut = bool(one.query) and int(older) >= _DEEPEST
+        return Reply(page, newer, older, max(dates, default=None), cut)
 
     def _explain(self, error: SourceError, one: List) -> None:
         """Says what a person has to do where an instance is closed; 422 is how Mastodon before 4 said 401."""

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from listener.errors import Broken
 from listener.http import read_json
 from listener.records import Page, Post
+from listener.sources.fediverse import author, text_of
 from listener.sources.shared import plain, read_date
-from listener.text import clean
 
-# No bare name and no number: what is written in a post must not lead us into a local network.
-HOST = r"[\w-]+(?:\.[\w-]+)*\.[a-zA-Z][\w-]+"
-
-_LONGEST_ID = 500
 _OPTED_OUT = re.compile(r"#no(bot|index)\b", re.IGNORECASE)
 _COUNTS = {"likes": "favourites_count", "boosts": "reblogs_count", "comments": "replies_count"}
 
@@ -58,7 +53,7 @@ def page_of(statuses: list[dict[str, Any]], host: str, name: str, now: datetime)
     return Page(tuple(posts.values()), skipped=dict(skipped))
 
 
-def _unwanted(status: Mapping[str, Any]) -> str:
+def _unwanted(status: dict[str, Any]) -> str:
     """Why a status is left out, "" for one that is not."""
     if not text_of(status.get("uri")):
         return "no id"
@@ -72,10 +67,12 @@ def _unwanted(status: Mapping[str, Any]) -> str:
     return ""
 
 
-def _post(status: Mapping[str, Any], host: str, name: str, now: datetime) -> Post:
+def _post(status: dict[str, Any], host: str, name: str, now: datetime) -> Post:
     uri, url = text_of(status.get("uri")), text_of(status.get("url"))
     title = plain(status.get("spoiler_text"))
     numbers = {what: status.get(key) for what, key in _COUNTS.items()}
+    account = status["account"] if isinstance(status.get("account"), dict) else {}
+    known_as, _, home = text_of(account.get("acct")).partition("@")
     return Post(
         source=name,
         native_id=uri,
@@ -84,23 +81,9 @@ def _post(status: Mapping[str, Any], host: str, name: str, now: datetime) -> Pos
         title=title,
         text=plain(status.get("content")) or title,
         url=next((address for address in (url, uri) if address.startswith(("https://", "http://"))), ""),
-        author=_author(status.get("account"), host),
+        author=author(known_as, account.get("url"), home or host),
         created_at=read_date(status.get("created_at"), now),
         edited_at=read_date(status.get("edited_at"), now),
         engagement={what: n for what, n in numbers.items() if type(n) is int and abs(n) < 2**53},
         lang=text_of(status.get("language"))[:35],
     )
-
-
-def _author(account: object, host: str) -> str:
-    """name@host, by the account's own address, so that it is the same on every instance."""
-    if not isinstance(account, dict) or not (acct := text_of(account.get("acct"))):
-        return ""
-    home = re.match(rf"https://({HOST})/", text_of(account.get("url")))
-    return f"{acct.partition('@')[0]}@{home.group(1) if home else acct.partition('@')[2] or host}"
-
-
-def text_of(value: object) -> str:
-    """An id or another short field as text, "" for what is none."""
-    text = clean(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return text if len(text) <= _LONGEST_ID else ""

@@ -1,4 +1,4 @@
-"""Rows of a file as they stand there: CSV and its kin, JSON, JSON Lines, plain or gzip, read as a stream."""
+"""Rows of a file as they stand there: CSV and its kin, JSON, JSON Lines, plain or gzip, as a stream; XLSX."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from listener.errors import Broken
+from listener.sources.columns import Wanted
 
 HEAD_BYTES = 65536  # what the encoding, the delimiter and the identity of a file are told from
 JSON_CAP = 64 * 2**20  # bytes of a JSON document, unpacked: it is read whole, unlike every other kind
@@ -25,21 +26,29 @@ _DELIMITERS = ",;\t|"
 _LINES_SUFFIXES = (".jsonl", ".ndjson")
 _UNDECODABLE = re.compile("[\udc80-\udcff]")  # how a byte that is no character comes out of "surrogateescape"
 # Offices that a person would name a CSV: the remedy is to save it as one.
-_OTHER_KINDS = {b"PK\x03\x04": "a spreadsheet or archive", b"\xd0\xcf\x11\xe0": "an old Excel file", b"%PDF": "a PDF"}
+_OTHER_KINDS = {
+    b"PK\x03\x04": "an archive, or a spreadsheet other than XLSX (which needs no packing)",
+    b"\xd0\xcf\x11\xe0": "an old Excel file, or one with a password",
+    b"%PDF": "a PDF",
+}
 
 
 class Row(NamedTuple):
     """One record. `reason` is why it cannot be used; `closed` is False when the file ends before its line does."""
 
-    line: int  # where it begins, counted from 1; the place in the list for a JSON array
+    line: int  # where it begins, counted from 1; the place in the list for a JSON array, the row of a sheet
     raw: Any
     cells: Mapping[str, Any]
     reason: str = ""
     closed: bool = True
+    sheet: str = ""  # of a workbook
 
 
 class Rows(NamedTuple):
-    """The rows of one file, blank ones left out. `columns` is empty for JSON, where each row names its own."""
+    """The rows of one file, blank ones left out.
+
+    `columns` is empty for JSON and for workbooks, where each row names its own.
+    """
 
     columns: tuple[str, ...]
     rows: Iterator[Row]
@@ -56,8 +65,12 @@ class _Line(NamedTuple):
 
 
 @contextmanager
-def open_rows(path: Path) -> Iterator[Rows]:
-    """The rows of a file, to be read inside the `with`. Raises Broken for what is no table at all, and OSError."""
+def open_rows(path: Path, wanted: Wanted) -> Iterator[Rows]:
+    """The rows of a file, to be read inside the `with`.
+
+    Raises Broken for what is no table, or one whose columns cannot be read, Disabled where a package is missing, and
+    OSError.
+    """
     with path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
@@ -65,7 +78,7 @@ def open_rows(path: Path) -> Iterator[Rows]:
         with _unpacking(path):
             head = stream.read(HEAD_BYTES)
             stream.seek(0)
-            table = _rows(path, stream, head)
+            table = _rows(path, stream, head, wanted, packed)
         yield table._replace(rows=_unpacked(path, table.rows))
 
 
@@ -82,7 +95,12 @@ def _unpacking(path: Path) -> Iterator[None]:
         raise Broken(f"{path}: the gzip file is cut off or damaged; copy it anew ({error})") from error
 
 
-def _rows(path: Path, stream: BinaryIO, head: bytes) -> Rows:
+def _rows(path: Path, stream: BinaryIO, head: bytes, wanted: Wanted, packed: bool) -> Rows:
+    if head.startswith(b"PK\x03\x04") and not packed:
+        from listener.sources.workbooks import is_workbook, sheet_rows
+
+        if is_workbook(stream):
+            return Rows((), sheet_rows(path, stream, wanted), grows=False)
     for magic, kind in _OTHER_KINDS.items():
         if head.startswith(magic):
             raise Broken(f"{path}: this is {kind}; save the table as CSV (UTF-8) and import that", head)
@@ -93,7 +111,10 @@ def _rows(path: Path, stream: BinaryIO, head: bytes) -> Rows:
             return Rows((), _json_rows(path, stream, encoding, head), grows=False)
         case "lines":
             return Rows((), _json_lines(_lines(stream, encoding, head)), grows=True)
-    return _csv_rows(path, _lines(stream, encoding, head), start, head)
+    table = _csv_rows(path, _lines(stream, encoding, head), start, head)
+    if table.columns and (said := wanted.complaint(table.columns)):
+        raise Broken(f"{path}: {said}", head)
+    return table
 
 
 def _encoding(head: bytes) -> str:
@@ -173,7 +194,8 @@ def _json_rows(path: Path, stream: BinaryIO, encoding: str, head: bytes) -> Iter
     if isinstance(value, Exception):
         raise Broken(f"{path}: not valid JSON: {value}", head)
     while isinstance(value, dict):
-        lists = {key: inner for key, inner in value.items() if isinstance(inner, list)}
+        # "included" is what the entries of JSON:API refer to, as App Store Connect writes it.
+        lists = {key: inner for key, inner in value.items() if isinstance(inner, list) and key != "included"}
         inside: list[Any] = list(lists.values()) or [inner for inner in value.values() if isinstance(inner, dict)]
         if len(inside) != 1:
             said = f"several lists ({', '.join(lists)})" if lists else "no list of posts"

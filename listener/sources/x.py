@@ -106,7 +106,6 @@ def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: d
             raise
         except (Broken, Refused) as error:
             failure = failure or error
-            yield Page((), cursor=account.cursor())  # what was read so far is paid for
     if failure:
         raise failure
 
