@@ -14,8 +14,10 @@ import pytest
 # A module imports from the rows above its own. A package name stands for every module in it.
 LAYERS = (
     "records errors text terms language query schedule resources engine.labels",
-    "settings secrets engine.checkpoint example config log walls transport stream http mail backups migrations charts wording",
-    "sources engine scoring rollups backlog rows copies pages ledger agenda rechecks erasure judgements counts search health exports store trends",
+    "settings secrets engine.checkpoint example config log walls transport stream http mail backups migrations charts"
+    " wording",
+    "sources engine scoring rollups backlog rows copies pages ledger agenda rechecks erasure judgements store counts"
+    " search health exports trends",
     "figures digest_lines digest alerts",
     "linking tally backtest",
     "pipeline",

@@ -15,13 +15,20 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from importing import NOW, PAYLOADS, no_get, pages, posts, rejected, saved, touch, write
 from pydantic import ValidationError
 
 from listener.errors import Broken
-from listener.records import Page, Post, Rating
+from listener.records import Post, Rating
 from listener.sources import files, rows
 from listener.sources.files import PAGE_ROWS, Settings
 from listener.sources.values import read_date, read_rating
+
+
+@pytest.fixture
+def payload(tmp_path: Path) -> Any:
+    return lambda name: Path(shutil.copy(PAYLOADS / name, tmp_path / name))
+
 
 # --- formats -----------------------------------------------------------------------------------------------------
 
@@ -58,6 +65,14 @@ def test_a_german_excel_export_in_cp1252_with_semicolons_and_decimal_commas(payl
     assert first.rating == Rating(4.5)
     assert first.created_at == datetime(2025, 2, 3, 8, 30, tzinfo=ZoneInfo("Europe/Berlin"))
     assert second.text == "Zimmer klein; Ausblick gut"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_decimal_comma_in_every_encoding(tmp_path: Path, encoding: str) -> None:
+    text = "Kommentar;Bewertung;Datum\r\nGemütlich, nur teuer (12 €);3,5;03.02.2025 08:30\r\n"
+    (post,) = posts(write(tmp_path / "a.csv", text.encode(encoding)))
+    assert (post.text, post.rating) == ("Gemütlich, nur teuer (12 €)", Rating(3.5))
+    assert post.created_at == datetime(2025, 2, 3, 8, 30, tzinfo=UTC)
 
 
 def test_tsv_and_utf_16(payload: Any) -> None:
@@ -125,7 +140,8 @@ def test_commas_belong_to_the_text_of_a_file_of_one_column(tmp_path: Path) -> No
         ("2025-06-03", "2025-06-03T00:00"), ("2025-06-03T10:20:30Z", "2025-06-03T10:20:30"),
         ("2025-06-03 10:20:30.5+02:00", "2025-06-03T08:20:30.500"), ("20250603", "2025-06-03T00:00"),
         ("1748945100", "2025-06-03T10:05"), ("1748945100000", "2025-06-03T10:05"),
-        ("1748945100000000", "2025-06-03T10:05"), ("Tue, 03 Jun 2025 10:00:00 +0200", "2025-06-03T08:00"),
+        ("1748945100000000", "2025-06-03T10:05"), ("45811", "2025-06-03T00:00"), ("45811.5", "2025-06-03T12:00"),
+        ("45811,4375", "2025-06-03T10:30"), ("Tue, 03 Jun 2025 10:00:00 +0200", "2025-06-03T08:00"),
         ("06/03/2025", "2025-06-03T00:00"), ("6/3/25 5:07 PM", "2025-06-03T17:07"), ("03.06.2025", "2025-06-03T00:00"),
         ("23/06/2025", "2025-06-23T00:00"), ("3 June 2025", "2025-06-03T00:00"), ("June 3rd, 2025", "2025-06-03T00:00"),
         ("3 Jun 2025 10:00:00 +0200", "2025-06-03T08:00"), ("03-Jun-2025 12:05 am", "2025-06-03T00:05"),
@@ -137,7 +153,20 @@ def test_dates_are_read(written: str, iso: str) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["", "soon", "13/13/2025", "2025-02-30", "99999999999999999999", "0", "2026-01-01", "1970-01-01", "+5", "x" * 500],
+    [
+        "",
+        "soon",
+        "13/13/2025",
+        "2025-02-30",
+        "99999999999999999999",
+        "0",
+        "2026-01-01",
+        "1970-01-01",
+        "32873",
+        "99999",
+        "+5",
+        "x" * 500,
+    ],
 )
 def test_what_is_no_date_or_lies_ahead_is_none(written: str) -> None:
     assert read_date(written, zone=UTC, dayfirst=False, now=NOW) is None

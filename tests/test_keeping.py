@@ -94,7 +94,7 @@ def test_a_backup_overwrites_nothing_and_leaves_nothing_half(folder: Path) -> No
     assert (folder / "there.db").read_text() == "mine"
     (folder / "closed").write_text("a file, no folder")
     assert "cannot be copied" in listener(folder, "backup", folder / "closed" / "x.db", code=1).stderr
-    assert not [file for file in folder.rglob("*.half")]
+    assert not list(folder.rglob("*.half"))
 
 
 def test_a_damaged_database_is_no_backup(folder: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_damaged_database_is_no_backup(folder: Path) -> None:
     with (folder / "big.db").open("r+b") as file:
         file.seek(40 * 4096)
         file.write(b"\xff" * 8192)
-    with pytest.raises(StoreError, match="damaged|cannot be copied"):
+    with pytest.raises(StoreError, match=r"damaged|cannot be copied"):
         backups.copy(folder / "big.db", folder / "copy.db")
     assert not (folder / "copy.db").exists()
 

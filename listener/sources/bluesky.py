@@ -55,7 +55,7 @@ class Settings(BaseModel):
         description="Words or phrases to look for, as a rule the brand's names.",
         examples=[["Acme Hotel"]],
     )
-    handle: str = Field("", description="Your account, for the search.", examples=["acme.bsky.social"])
+    handle: str | None = Field(None, description="Your account, for the search.", examples=["acme.bsky.social"])
     app_password: Secret | None = Field(
         None,
         description="Where an app password of that account is kept; Bluesky's settings make them.",
@@ -96,7 +96,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Settings:
-        self.handle = self.handle.strip().removeprefix("@")
+        self.handle = (self.handle or "").strip().removeprefix("@") or None
         if bool(self.handle) != bool(self.app_password):
             raise ValueError("the search needs both handle and app_password; the stream needs neither")
         return self

@@ -25,7 +25,7 @@ _NO_PART = re.compile(r"(no (positive|negative)|nothing|none|n/?a|-+)?\.?", re.I
 _ORIGINAL = re.compile(r"\(Original\)\s*(?=\S)")
 _TRANSLATION = re.compile(r"(?<=\S)\s*\(Translated by Google\).*", re.DOTALL)
 # What SurveyMonkey writes below its questions.
-_SECOND_HEAD = re.compile(r"((Liked|Disliked): )?Open-Ended Response", re.IGNORECASE)
+_SECOND_HEAD = re.compile(r"(((Liked|Disliked): )?Open-Ended Response\s*)+", re.IGNORECASE)
 
 
 @dataclass

@@ -26,7 +26,7 @@ def parse(payload: bytes, *, host: str, name: str, now: datetime) -> Page:
 
 
 def views_of(payload: bytes, host: str) -> list[dict[str, Any]]:
-    """The views as they came: a post or comment with its author and counts. Raises Broken where the reply holds none."""
+    """The views as they came: each a post or comment with its author. Raises Broken where the reply holds none."""
     reply = read_json(payload, host)
     told = reply if isinstance(reply, dict) else {}
     lists = [told[key] for key in _LISTS if isinstance(told.get(key), list)]
@@ -105,6 +105,6 @@ def _counts(view: Mapping[str, Any], item: Mapping[str, Any]) -> Iterator[tuple[
 
 
 def _parent(view: Mapping[str, Any], comment: Mapping[str, Any]) -> str:
-    """The post above a comment of the first level ("0.17"); one that answers a comment knows that by a local id only."""
+    """The post above a comment of the first level ("0.17"); below that the one above has a local id only."""
     post, path = view.get("post"), str(comment.get("path"))
     return text_of(post.get("ap_id")) if isinstance(post, dict) and path.count(".") == 1 else ""

@@ -23,7 +23,7 @@ _CLOSED = {
 
 
 def is_closed(account: Account, place: str) -> bool:
-    return abs(account.second - account.closed.get(place, {}).get("at", -inf)) < _CLOSED_S
+    return bool(abs(account.second - account.closed.get(place, {}).get("at", -inf)) < _CLOSED_S)
 
 
 def still_closed(account: Account) -> Page:
