@@ -35,7 +35,8 @@ VALUES (:id, :source, :native_id, :kind, :url, :title, :text, :author, :created_
 """
 
 _UPDATE = """
-UPDATE posts SET url = :url, title = :title, text = :text, edited_at = coalesce(:edited_at, edited_at),
+UPDATE posts SET url = coalesce(nullif(:url, ''), url), title = :title, text = :text,
+    edited_at = coalesce(:edited_at, edited_at),
     day = CASE WHEN created_at IS NULL AND :created_at IS NOT NULL THEN :day ELSE day END,
     created_at = coalesce(created_at, :created_at), rating_value = :rating_value, rating_best = :rating_best,
     rating_worst = :rating_worst, rating = :rating, engagement = :engagement, lang = :lang,

@@ -187,7 +187,7 @@ def _pages(store: Store, entry: SourceSettings, path: Path | None, get: Get, now
 
 
 def _rechecked(store: Store, entry: SourceSettings, path: Path | None, get: Get, now: datetime) -> Iterator[Page]:
-    """What became of posts that a source brought before. Erases those that its terms let nobody keep unseen."""
+    """What became of posts that a source brought before."""
     source, settings = sources.load(entry.kind), sources.settings(entry, path)
     for _ in range(RECHECKS_A_RUN):
         due = store.to_recheck(entry.name, now, source.RECHECK_AT_ONCE)  # type: ignore[attr-defined]
@@ -195,10 +195,6 @@ def _rechecked(store: Store, entry: SourceSettings, path: Path | None, get: Get,
             break
         yield from source.recheck(settings, due, get, now, entry.name)  # type: ignore[attr-defined]
         store.rechecked(entry.name, due, now)
-    if source.ABOUT.keep_days is not None:
-        purged = store.purge_unverified(entry.name, now - timedelta(days=source.ABOUT.keep_days), now)
-        if purged:
-            log.event("purged", source=entry.name, posts=purged, days=source.ABOUT.keep_days)
 
 
 def open_store(config: Config) -> Store:
@@ -228,18 +224,24 @@ def relink(store: Store, config: Config) -> int:
 
 
 def purge(store: Store, config: Config, now: datetime) -> dict[str, int]:
-    """Takes the words out of posts whose time is over, source by source; returns how many of which source.
+    """Takes the words out of posts whose time is over; returns how many of which source.
 
-    Records of fetches go after `_RUNS_DAYS`, so that a daemon may run for years.
+    Erases whole the posts that their source's terms let nobody keep without seeing them there, whether it answers or
+    not. Records of fetches go after `_RUNS_DAYS`, so that a daemon may run for years.
     """
     gone: dict[str, int] = {}
     own = {entry.name: entry.keep_days for entry in config.sources}
-    for name in store.source_names():
+    for name, kind in store.source_kinds().items():
         days = own.get(name) or config.privacy.keep_days
         number = store.expire(name, now - timedelta(days=days), now) if days else 0
         if number:
-            gone[name] = number
             log.event("expired", source=name, posts=number, days=days)
+        unseen = sources.load(kind).ABOUT.keep_days if kind in sources.kinds() else None
+        erased = store.purge_unverified(name, now - timedelta(days=unseen), now) if unseen else 0
+        if erased:
+            log.event("purged", source=name, posts=erased, days=unseen)
+        if number + erased:
+            gone[name] = number + erased
     store.let_runs_go(now - timedelta(days=_RUNS_DAYS))
     return gone
 

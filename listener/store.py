@@ -124,10 +124,14 @@ class Store:
         with explained(self.path):
             return agenda.find(self.connection, name)
 
+    def source_kinds(self) -> dict[str, str]:
+        """Every source that posts were stored under, and its kind ("import" for files that a person handed in)."""
+        with explained(self.path):
+            return dict(self.connection.execute("SELECT name, kind FROM sources ORDER BY name").fetchall())
+
     def source_names(self) -> list[str]:
         """Every source that posts were stored under."""
-        with explained(self.path):
-            return [name for (name,) in self.connection.execute("SELECT name FROM sources ORDER BY name")]
+        return list(self.source_kinds())
 
     def finish_run(self, run: Run, next_due: datetime) -> None:
         """Writes down one fetch, and what it says of its source's health."""

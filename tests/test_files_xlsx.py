@@ -88,9 +88,8 @@ def test_every_sheet_is_read_that_is_shown_and_fits(tmp_path: Path) -> None:
     found, skipped, _ = saved(pages(path))
     assert [post.text for post in found] == ["A bath to swim in", "Thin walls", "Sea at the door"]
     assert skipped == {"sheet without a column for the text": 1}
-    assert rejected(path) == [
-        {"row": 4, "sheet": "Summary", "line": 1, "reason": "sheet without a column for the text", "raw": ["Month", "Nights"]}
-    ]  # fmt: skip
+    why = "sheet without a column for the text"
+    assert rejected(path) == [{"row": 4, "sheet": "Summary", "line": 1, "reason": why, "raw": ["Month", "Nights"]}]
 
 
 def test_a_row_that_is_turned_down_is_told_by_sheet_and_row(tmp_path: Path) -> None:
@@ -124,18 +123,23 @@ def test_presets_hold_for_workbooks_too(tmp_path: Path) -> None:
     assert (second.text, second.rating) == ("Disliked: Damp", Rating(4.5, best=10))
 
 
+SHARED = '<row r="1"><c r="A1" t="s"><v>0</v></c>{}</row><row r="2"><c r="A2" t="s"><v>1</v></c></row>{}'
+
+
 @pytest.mark.parametrize(
     "cells",
     [
-        '<row><c t="inlineStr"><is><t>text</t></is></c></row><row><c t="inlineStr"><is><r><t>fi</t></r><r><t>ne</t></r></is></c></row>',
+        '<row><c t="inlineStr"><is><t>text</t></is></c></row>'
+        '<row><c t="inlineStr"><is><r><t>fi</t></r><r><t>ne</t></r></is></c></row>',
         '<row r="7"><c r="C7" t="str"><v>text</v></c></row><row r="9"><c r="C9" t="str"><f>A1</f><v>fine</v></c></row>',
-        '<row r="1"><c r="A1" t="s"><v>0</v></c></row><row r="2"><c r="A2" t="s"><v>1</v></c></row>',
-        '<row r="1" spans="1:1"><c r="A1" t="s"><v>0</v></c><c r="XFD1" s="1"/></row><row r="2"><c r="A2" t="s"><v>1</v></c></row>'
-        '<row r="1048576" ht="9"><c r="A1048576" s="2"/></row>',
+        SHARED.format("", ""),
+        SHARED.format('<c r="XFD1" s="1"/>', '<row r="1048576" ht="9"><c r="A1048576" s="2"/></row>'),
     ],
-)  # fmt: skip
+    ids=["inline strings", "formulas", "shared strings", "formats far away"],
+)
 def test_as_other_programs_write_them(tmp_path: Path, cells: str) -> None:
-    strings = f'<x:sst xmlns:x="{MAIN}"><x:si><x:t>text</x:t></x:si><x:si><x:r><x:t>fi</x:t></x:r><x:r><x:t>ne</x:t></x:r></x:si></x:sst>'
+    rich = "<x:r><x:t>fi</x:t></x:r><x:r><x:t>ne</x:t></x:r>"
+    strings = f'<x:sst xmlns:x="{MAIN}"><x:si><x:t>text</x:t></x:si><x:si>{rich}</x:si></x:sst>'
     path = write(tmp_path / "a.xlsm", one_sheet(cells, strings=strings))
     assert [post.text for post in posts(path)] == ["fine"]
 
@@ -191,7 +195,7 @@ def test_without_the_package_it_is_disabled_and_says_what_to_install(
             found += page.posts
     assert [post.text for post in found] == ["still here"]
     write(tmp_path / "c.csv", "colour\nred\n")
-    with pytest.raises(Broken, match="(?s)listener-daemon.*no column of it"):
+    with pytest.raises(Broken, match=r"(?s)listener-daemon.*no column of it"):
         pages(tmp_path)
 
 
@@ -226,7 +230,7 @@ def parts_that_hide_each_other() -> bytes:
         (one_sheet('<row r="1"><c r="A1" t="s"><v>7</v></c></row>'), "damaged"),
         (workbook({"S": STAY}, parts={"xl/workbook.xml": "<workbook/>"}), "no sheet of it holds anything"),
         (parts_that_hide_each_other(), "damaged"),
-        (workbook({"S": STAY})[:-40], "an archive, or a spreadsheet other than XLSX"),
+        (workbook({"S": STAY})[:-40], "an archive, a spreadsheet other than XLSX"),
         (archive({"content.xml": "<office/>", "mimetype": "application/vnd.oasis"}), "other than XLSX"),
         (gzip.compress(workbook({"S": STAY})), "other than XLSX"),
         (b"\xd0\xcf\x11\xe0" + bytes(600), "an old Excel file, or one with a password"),
@@ -291,7 +295,8 @@ def test_the_measure_counts_as_the_reader_does() -> None:
 
 WHOLE = workbook({"Stays": STAY, "More": [["text", "date"], ["again", date(2025, 3, 9)]]})
 SHEET = sheet(
-    '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" s="1"><v>45811.5</v></c></row><row r="2"><c r="A2"><v>4</v></c></row>'
+    '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" s="1"><v>45811.5</v></c></row>'
+    '<row r="2"><c r="A2"><v>4</v></c></row>'
 )
 
 
@@ -340,10 +345,8 @@ def test_every_row_is_a_post_or_turned_down(tmp_path: Path, rows: list[tuple[Any
     assert len(found) == sum(bool(row[0].strip()) for row in rows)
     assert len(turned_down) == skipped.get("no text", 0)
     assert all(not table[row["line"] - 1][0].strip() for row in turned_down)
-    for row in rows:
-        if isinstance(row[2], datetime) and row[0].strip():
-            assert any(
-                post.created_at and abs(post.created_at.replace(tzinfo=None) - row[2]) < timedelta(seconds=1)
-                for post in found
-            )
+    moments = [post.created_at.replace(tzinfo=None) for post in found if post.created_at]
+    for text, _, moment, _ in rows:
+        if isinstance(moment, datetime) and text.strip():
+            assert any(abs(read - moment) < timedelta(seconds=1) for read in moments)
     json.dumps(turned_down)

@@ -197,15 +197,17 @@ def test_posts_of_before_the_source_could_be_asked_are_asked_after_too(place, co
 
 
 def test_terms_that_let_nobody_keep_unseen_posts_are_kept(place, config, store) -> None:
+    pipeline.adopt(store, config, NOW)
     fill(place, "1", "2")
     collect(store, config, NOW)
     nothing_new(place)
     place.module.recheck = lambda settings, ids, *_: iter([Page((), verified=tuple(i for i in ids if i == "1"))])
     for day in range(1, 30):
         collect(store, config, NOW + day * DAY)
-    assert set(live(store)) == {"1", "2"}
-    collect(store, config, NOW + 31 * DAY)
+        assert pipeline.purge(store, config, NOW + day * DAY) == {}
+    assert pipeline.purge(store, config, NOW + 31 * DAY) == {"s": 1}
     assert set(live(store)) == {"1"}
+    assert pipeline.purge(store, config, NOW + 70 * DAY) == {"s": 1}, "a source that fails for good is no excuse"
 
 
 def test_a_stored_post_whose_edit_names_no_brand_any_more_is_brought_up_to_date(place, config, store) -> None:

@@ -188,7 +188,6 @@ class TestAddresses:
     def test_many_long_phrases_are_several_searches(self) -> None:
         front = Front()
         run(front, subreddits=[], queries=[f"{'x' * 150} {number}" for number in range(5)])
-        assert sorted(asked["q"].count("xxx ") + asked["q"].count(" OR ") for _, asked in front.asked)
         assert len(front.asked) == 3 and all(len(asked["q"]) <= 400 for _, asked in front.asked)
 
     def test_a_post_found_twice_is_given_once(self) -> None:
@@ -328,9 +327,13 @@ class TestWalk:
 
     def test_one_post_in_the_wrong_place_does_not_end_the_walk(self) -> None:
         front = Front(*(EPOCH - n for n in range(1, 151)))
-        original = front.entry
-        front.entry = lambda name: original(name).replace("2026-11-22", "2020-01-01" if name == "t3_s50" else "2026-11-22")  # type: ignore[method-assign]
-        assert "t3_s150" in idents(run(front))
+
+        def misplaced(url: str, **told: Any) -> Response:
+            reply = front(url, **told)
+            at = datetime.fromtimestamp(front.posts["t3_s50"], UTC).isoformat().encode()
+            return replace(reply, body=reply.body.replace(at, b"2020-01-01T00:00:00+00:00"))
+
+        assert "t3_s150" in idents(run(misplaced))
 
     def test_an_empty_listing_has_a_bookmark_too(self) -> None:
         pages = run(Front(), days=1)
@@ -405,9 +408,7 @@ class TestErrors:
     def test_when_reddit_is_tired_nothing_else_is_asked(self) -> None:
         front = Front(EPOCH - 5)
         front.failing = dict.fromkeys(["r/travel/new/.rss", "r/travel/comments/.rss", "search.rss"], Retry("429", 60))
-        _, error = until_it_fails(
-            reddit.fetch(chosen(comments=True, queries=["Lumen"]), None, front, NOW, "reddit")
-        )
+        _, error = until_it_fails(reddit.fetch(chosen(comments=True, queries=["Lumen"]), None, front, NOW, "reddit"))
         assert isinstance(error, Retry) and error.after == 60 and len(front.asked) == 1
 
     def test_an_empty_reply_is_not_an_empty_feed(self) -> None:
@@ -548,7 +549,12 @@ def test_any_payload_is_read_or_broken(payload: bytes) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["[deleted]", "t3_a", "/r/a"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["[deleted]", "t3_a", "/r/a"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )

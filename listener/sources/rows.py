@@ -27,7 +27,7 @@ _LINES_SUFFIXES = (".jsonl", ".ndjson")
 _UNDECODABLE = re.compile("[\udc80-\udcff]")  # how a byte that is no character comes out of "surrogateescape"
 # Offices that a person would name a CSV: the remedy is to save it as one.
 _OTHER_KINDS = {
-    b"PK\x03\x04": "an archive, or a spreadsheet other than XLSX (which needs no packing)",
+    b"PK\x03\x04": "an archive, a spreadsheet other than XLSX, or a workbook that is damaged or packed",
     b"\xd0\xcf\x11\xe0": "an old Excel file, or one with a password",
     b"%PDF": "a PDF",
 }

@@ -22,7 +22,7 @@ from listener.sources.x_account import LEAST, Account, next_month, spent
 from listener.sources.x_posts import FIELDS, id_at, ident_of, idents_of, list_of, page_of, parse, read, second_of
 from listener.text import clean
 
-__all__ = ["ABOUT", "RECHECK_AT_ONCE", "Settings", "fetch", "parse", "recheck", "spent"]
+__all__ = ["ABOUT", "RECHECK_AT_ONCE", "Settings", "fetch", "parse", "recheck", "status"]
 
 ABOUT = About(
     brings="public posts on X that match a search",
@@ -223,3 +223,8 @@ def _headers(settings: Settings, name: str) -> dict[str, str]:
         )
     secret = settings.token.read(f'[[source]] "{name}" token')
     return {"Authorization": f"Bearer {secret}"}
+
+
+def status(settings: Settings, cursor: Mapping[str, Any] | None) -> str:
+    """What was spent of the caps, with the day it is of."""
+    return spent(cursor)

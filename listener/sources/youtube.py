@@ -20,7 +20,7 @@ from listener.sources import youtube_walks as walks
 from listener.sources.youtube_account import Account, reasons, spent
 from listener.sources.youtube_comments import idents_of, page_of, parse
 
-__all__ = ["ABOUT", "RECHECK_AT_ONCE", "Settings", "backfill", "fetch", "parse", "recheck", "spent"]
+__all__ = ["ABOUT", "RECHECK_AT_ONCE", "Settings", "backfill", "fetch", "parse", "recheck", "status"]
 
 ABOUT = About(
     brings="comments under the videos of channels you name, under single videos, and under those a search finds",
@@ -235,3 +235,8 @@ def _walk_back(account: Account, place: str, since: float) -> Iterator[Page]:
         else:
             yield walks.note_closed(account, place, error)
             walk["done"] = [*walk["done"], place]
+
+
+def status(settings: Settings, cursor: Mapping[str, Any] | None) -> str:
+    """What was spent of the day's units, with the day it is of."""
+    return spent(cursor)

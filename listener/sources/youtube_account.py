@@ -70,7 +70,11 @@ class Account:
         self.walk: dict[str, Any] = dict(known.get("walk") or {})  # of a backfill: where it is
         units = known.get("units") or {}
         day = now.astimezone(_california()).date().isoformat()
-        self.units: dict[str, Any] = {"day": day, "spent": units["spent"] if units.get("day") == day else 0, "of": limit}
+        self.units: dict[str, Any] = {
+            "day": day,
+            "spent": units["spent"] if units.get("day") == day else 0,
+            "of": limit,
+        }
         self._get, self._headers = get, {"X-Goog-Api-Key": _key(settings, name)}
 
     def places(self) -> list[str]:
