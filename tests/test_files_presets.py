@@ -42,6 +42,18 @@ def test_google_takeout_takes_what_the_guest_wrote_and_words_for_stars(payload: 
     assert breakfast.created_at == datetime(2025, 4, 4, 7, tzinfo=UTC)
 
 
+def test_the_reviews_of_every_location_in_a_takeout_by_one_glob(tmp_path: Path) -> None:
+    for place in ("account-1/location-2", "account-1/location-3"):
+        folder = tmp_path / "Takeout" / "Google Business Profile" / place
+        write(
+            folder / "reviews-1.json",
+            (PAYLOADS / "google.json").read_bytes().replace(b"locations/2", place[-10:].encode()),
+        )
+        write(folder / "data.json", '{"title": "Harbour & Pine"}')
+    found = posts(tmp_path / "Takeout" / "**" / "reviews*.json")
+    assert len({post.native_id for post in found}) == 6
+
+
 def test_trustpilot(payload: Any) -> None:
     first = posts(payload("trustpilot.csv"))[0]
     assert (first.native_id, first.title, first.lang) == ("5f1", "Refund took ages", "en")

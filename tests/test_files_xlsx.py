@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import struct
 import sys
@@ -17,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from importing import NOW, no_get, pages, posts, rejected, saved, write
 from mutations import mutated
-from workbook import archive, excel_days, letters, workbook
+from python_calamine import CalamineWorkbook
+from workbook import archive, excel_days, letters, shared_strings, sheet_xml, workbook
 
 from listener.errors import Broken, Disabled
 from listener.records import Rating
@@ -246,6 +248,19 @@ def test_what_is_damaged_or_made_to_hurt_is_broken(tmp_path: Path, content: byte
     assert str(path) in str(caught.value)
 
 
+def test_a_date_beyond_all_time_breaks_the_sheet_and_not_the_program(tmp_path: Path) -> None:
+    rows = [["text", "date"], *([f"row {n}", date(2025, 3, 4)] for n in range(40)), ["last", 12345.0]]
+    shared: dict[str, int] = {}
+    part = sheet_xml(rows, shared).replace("12345.0", "-1e400").replace('<c r="B42"', '<c r="B42" s="1"')
+    parts = {"xl/worksheets/sheet1.xml": part, "xl/sharedStrings.xml": shared_strings(shared)}
+    content = workbook({"S": []}, parts=parts)
+    found = []
+    with pytest.raises(Broken, match="damaged"):  # Rust panics, which is no Exception
+        for page in files.fetch(Settings(paths=[write(tmp_path / "a.xlsx", content)]), None, no_get, NOW, "mine"):
+            found += page.posts
+    assert len(found) == 40, "what stood before the damage is kept"
+
+
 def test_parts_beyond_the_cap_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workbooks, "UNPACKED_CAP", 2**20)
     path = write(tmp_path / "a.xlsx", one_sheet(" " * 2**21))
@@ -281,14 +296,16 @@ def test_a_part_that_is_larger_than_it_says_is_not_unpacked_whole(tmp_path: Path
     assert peak < 20_000_000
 
 
-def test_the_measure_counts_as_the_reader_does() -> None:
-    """What is looked at first has to see every cell that room is made for afterwards."""
-    part = sheet('<row r="3"><c r="B3"><v>1</v></c><c><v>2</v></c></row><row><c r="E4" s="1"/><c><v>3</v></c></row>')
-    look = extents._Look()
-    parser = extents.expat.ParserCreate()
-    parser.StartElementHandler = look.start
-    parser.Parse(part, True)
-    assert (look.rows, look.columns) == (4, 6)
+def test_the_measure_sees_every_cell_that_room_is_made_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With addresses and without, the last cell stands in row 4 and column F."""
+    cells = '<row r="3"><c r="B3"><v>1</v></c><c><v>2</v></c></row><row><c r="E4" s="1"/><c><v>3</v></c></row>'
+    with CalamineWorkbook.from_filelike(io.BytesIO(one_sheet(cells))) as book:
+        assert book.get_sheet_by_index(0).end == (3, 5)
+    monkeypatch.setattr(extents, "CELLS_CAP", 4 * 6)
+    extents.measure([sheet(cells).encode()])
+    monkeypatch.setattr(extents, "CELLS_CAP", 4 * 6 - 1)
+    with pytest.raises(extents.TooLarge, match="4 rows and 6 columns"):
+        extents.measure([sheet(cells).encode()])
 
 
 # --- anything at all ---------------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def _show_runs(runs: list[Run], json_: bool) -> None:
     )
 
 
-@click.command("import", short_help="Reads files of posts: CSV, TSV, JSON, JSON Lines.")
+@click.command("import", short_help="Reads files of posts: CSV, TSV, JSON, JSON Lines, XLSX.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--source",
@@ -130,7 +130,12 @@ def _show_runs(runs: list[Run], json_: bool) -> None:
     help="The name the posts are stored under. Keep it for later exports of the same place.",
 )
 @click.option("--brand", default="", help="Every post belongs to this brand, named or not.")
-@click.option("--preset", default="", help="Whose export it is: generic, booking, google, trustpilot.")
+@click.option(
+    "--preset",
+    default="",
+    help="Whose export it is: appstore, booking, google, survey, tripadvisor, trustpilot or generic; without it "
+    "that is told from the names of the columns.",
+)
 @click.option(
     "--column",
     "columns",
@@ -153,9 +158,11 @@ def import_(
     timezone: str,
     json_: bool,
 ) -> None:
-    """Reads FILES into the database: CSV, TSV, JSON or JSON Lines, plain or gzip.
+    """Reads FILES into the database: CSV, TSV, JSON or JSON Lines, plain or gzip, and Excel workbooks (XLSX).
 
-    Rows that cannot be read are kept in FILE.rejected.jsonl and counted. Importing again adds nothing; an import that
+    Of a workbook every sheet is read whose columns are known; it needs the extra package of
+    `pip install 'listener-daemon[xlsx]'`. Rows that cannot be read are kept in FILE.rejected.jsonl, with their line or
+    their sheet and row, and counted. Importing again adds nothing; an import that
     was interrupted goes on where it stopped.
     """
     from listener import pipeline

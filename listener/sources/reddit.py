@@ -70,9 +70,9 @@ class Settings(BaseModel):
     client_secret: Secret | None = Field(
         None, description="The secret of that app.", examples=[{"env": "REDDIT_CLIENT_SECRET"}]
     )
-    username: str = Field(
-        "",
-        pattern=r"^([A-Za-z0-9_-]{3,20})?$",
+    username: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{3,20}$",
         description="With `password`: an account of the app's developer, to see what that account sees.",
         examples=["acme_listens"],
     )
@@ -84,9 +84,9 @@ class Settings(BaseModel):
         description="The token of a personal feed (reddit.com/prefs/feeds, behind feed=): the feeds answer more often.",
         examples=[{"env": "REDDIT_FEED_TOKEN"}],
     )
-    feed_user: str = Field(
-        "",
-        pattern=r"^([A-Za-z0-9_-]{3,20})?$",
+    feed_user: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{3,20}$",
         description="The name that stands behind user= in the address of that feed.",
         examples=["acme_listens"],
     )
@@ -204,7 +204,7 @@ def _reader(settings: Settings, get: Get, now: datetime, name: str, first_gap_s:
     """The way that the settings allow. Raises Disabled where a key is there but PRAW, or the key's value, is not."""
     if settings.client_id is None:
         token = {}
-        if settings.feed_token:
+        if settings.feed_token and settings.feed_user:
             token = {"feed": settings.feed_token.read("[[source]] feed_token"), "user": settings.feed_user}
         yield Feeds(get, now, name, token, first_gap_s)
         return

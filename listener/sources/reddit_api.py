@@ -50,7 +50,7 @@ def connect(settings: Settings, now: datetime, name: str) -> Iterator[Api]:
             **SITES,
             client_id=settings.client_id.read("[[source]] client_id"),
             client_secret=settings.client_secret.read("[[source]] client_secret"),
-            username=settings.username or None,
+            username=settings.username,
             password=password,
             redirect_uri=None,
             refresh_token=None,
@@ -152,6 +152,8 @@ def meaning(error: prawcore.PrawcoreException, place: str, now: datetime) -> Sou
     if response is None:
         return Broken(f"Reddit's API cannot be asked: {error}.")
     status, payload, where = response.status_code, response.content, public_url(response.url)
+    if _shows_wall(error):
+        return Refused(f"{where} shows a bot wall, not its content.", payload, status)
     if isinstance(error, prawcore.BadJSON):
         return Broken(f"{where} should send JSON and sent something else.", payload, status)
     if status == requests.codes.too_many_requests:
@@ -160,8 +162,6 @@ def meaning(error: prawcore.PrawcoreException, place: str, now: datetime) -> Sou
     if status >= 500 or status == requests.codes.request_timeout:
         after = retry_after(response.headers.get("retry-after", ""), now)
         return Retry(f"{where} fails at present (status {status}).", after, payload, status)
-    if _shows_wall(error):
-        return Refused(f"{where} shows a bot wall, not its content.", payload, status)
     if status == requests.codes.unauthorized or where.endswith(_TOKEN):
         why = f"{where} does not take the key (status {status}). Check client_id and client_secret."
         return Unauthorised(why, payload, status)

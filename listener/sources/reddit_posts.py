@@ -88,8 +88,8 @@ def page_of(listing: object, *, name: str, now: datetime, payload: bytes = b"") 
     skipped: Counter[str] = Counter()
     for child in children:
         thing = child.get("data") if isinstance(child, dict) else None
-        ident = thing.get("name") if isinstance(thing, dict) else None
-        if not isinstance(thing, dict) or not isinstance(ident, str) or not FULLNAME.fullmatch(ident):
+        ident = _ident(child.get("kind"), thing.get("name")) if isinstance(thing, dict) else ""
+        if not isinstance(thing, dict) or not ident:
             skipped["not a post"] += 1
         elif _is_gone(thing):
             gone.add(ident)
@@ -120,6 +120,11 @@ def shown_in(listing: object) -> set[str]:
     children = data.get("children") if isinstance(data, dict) else None
     things = [child.get("data") for child in children or () if isinstance(child, dict)]
     return {str(thing.get("name")) for thing in things if isinstance(thing, dict)}
+
+
+def _ident(kind: object, name: object) -> str:
+    """The fullname of a thing, "" where it is no post. "more" stands for comments, under the name of one of them."""
+    return name if isinstance(name, str) and FULLNAME.fullmatch(name) and name[:2] == kind else ""
 
 
 def _post(thing: Mapping[str, Any], ident: str, name: str, now: datetime) -> Post:

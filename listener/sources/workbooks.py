@@ -109,8 +109,9 @@ def _rows(path: Path, book: CalamineWorkbook, wanted: Wanted) -> Iterator[Row]:
         if about.typ != SheetTypeEnum.WorkSheet or about.visible != SheetVisibleEnum.Visible:
             continue
         with _reading(path):
-            rows = _filled(book.get_sheet_by_name(about.name))
-            first = list(islice(rows, _HEAD_ROWS))
+            sheet = book.get_sheet_by_name(about.name)
+        rows = _filled(path, sheet)
+        first = list(islice(rows, _HEAD_ROWS))
         names = [tuple(str(cell).strip() for cell in row) for _, row in first]
         best = max(range(len(first)), key=lambda number: _rank(names[number], wanted), default=-1)
         if best < 0:
@@ -135,9 +136,14 @@ def _rank(names: tuple[str, ...], wanted: Wanted) -> tuple[int, int]:
     return fit, 0 if fit else sum(map(bool, names))
 
 
-def _filled(sheet: CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
+def _filled(path: Path, sheet: CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
     """The rows that hold something, with their number in the sheet."""
-    for line, row in enumerate(sheet.iter_rows(), 1):
+    rows = enumerate(sheet.iter_rows(), 1)
+    while True:
+        with _reading(path):  # a date beyond all time makes Rust panic, here
+            line, row = next(rows, (0, []))
+        if not line:
+            return
         values = [_plain(cell) for cell in row]
         if any(value != "" for value in values):
             yield line, values
