@@ -39,6 +39,13 @@ _SOURCES: Mapping[str, Mapping[str, Any]] = {
     "hackernews": {"name": "hackernews", "queries": ["Firefox", "Google Chrome"]},
     "webreviews": {"name": "reviews", "url": "https://www.example.com/product/reviews"},
     "files": {"name": "exports", "paths": ["reviews/*.csv"]},
+    # Of keys that each would do, one is named.
+    "github": {"repos": ["acme/booking-app"]},
+    "lemmy": {"communities": ["hotels@lemmy.example"]},
+    "mastodon": {"tags": ["AcmeHotel"]},
+    "reddit": {"subreddits": ["hotels", "travel"]},
+    "youtube": {"channels": ["UCabcdefghijklmnopqrstuv"]},
+    "x": {"daily_posts_cap": 500, "monthly_spend_cap": 20.0},
 }
 _SINGLE: Mapping[str, type[BaseModel]] = {
     "mail": MailSettings,

@@ -320,6 +320,9 @@ class TestRecheck:
     def test_a_reply_without_any_of_them_erases_nothing(self, service: Service) -> None:
         (page,) = self.ask("t3_s1", "t3_s2")
         assert page == Page(())
+        service.submission("s9", EPOCH - 5)
+        service.answers["/api/info"] = (200, {}, json.dumps(service._reply(["t3_s9"], None)).encode())
+        assert self.ask("t3_s1", "t3_s2") == [Page(())]
 
     @pytest.mark.parametrize("status", [403, 404, 429, 503])
     def test_a_failure_is_no_deletion(self, service: Service, status: int) -> None:

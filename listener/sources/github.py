@@ -57,6 +57,7 @@ class Settings(BaseModel):
     token: Secret | None = Field(
         None,
         description="A token from github.com/settings/tokens; none of its rights is needed for public repositories.",
+        examples=[{"env": "GITHUB_TOKEN"}],
     )
     days: float = Field(7, gt=0, le=3650, description="How many days the first run looks back.")
 

@@ -123,7 +123,7 @@ class Api:
         reply = self._ask("api/info", {"id": ",".join(fullnames)}, "")
         page, shown = page_of(reply, name=self._name, now=self._now), shown_in(reply)
         missing = tuple(ident for ident in fullnames if ident not in shown)
-        return replace(page, deleted=(*page.deleted, *missing)) if shown else page
+        return replace(page, deleted=(*page.deleted, *missing)) if len(missing) < len(fullnames) else page
 
     def _ask(self, path: str, params: Mapping[str, str], place: str) -> object:
         if self._shut:

@@ -26,6 +26,7 @@ _PLACE = "oauth.reddit.com"
 _GONE = ("[deleted]", "[removed]", "[deleted by user]", "[removed by moderator]", "[ removed by reddit ]")
 _REASONS = {"private": "private", "banned": "banned", "quarantined": "quarantined"}
 _LONGEST_RESET_S = 3600.0
+_LONGEST_AFTER = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,10 @@ def page_of(listing: object, *, name: str, now: datetime, payload: bytes = b"") 
 
 
 def after_of(listing: object) -> str:
-    """The fullname that a listing of the API goes on after, "" at its end."""
+    """What a listing of the API goes on after, as a rule the fullname of its last post; "" at its end."""
     data = listing.get("data") if isinstance(listing, dict) else None
     after = data.get("after") if isinstance(data, dict) else None
-    return after if isinstance(after, str) and FULLNAME.fullmatch(after) else ""
+    return after if isinstance(after, str) and len(after) <= _LONGEST_AFTER else ""
 
 
 def shown_in(listing: object) -> set[str]:
