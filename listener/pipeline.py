@@ -193,7 +193,13 @@ def _rechecked(store: Store, entry: SourceSettings, path: Path | None, get: Get,
         due = store.to_recheck(entry.name, now, source.RECHECK_AT_ONCE)  # type: ignore[attr-defined]
         if not due:
             break
-        yield from source.recheck(settings, due, get, now, entry.name)  # type: ignore[attr-defined]
+        try:
+            yield from source.recheck(settings, due, get, now, entry.name)  # type: ignore[attr-defined]
+        except Retry:
+            raise
+        except SourceError:
+            store.rechecked(entry.name, due, now)  # else those that cannot be asked after would keep all others waiting
+            raise
         store.rechecked(entry.name, due, now)
 
 

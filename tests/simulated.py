@@ -267,6 +267,36 @@ def github_issue(world: World, service: Service, request: Request) -> Any:
     return _issue(found, world.now) if found else Answer(b'{"message": "This issue was deleted"}', 410, _JSON)
 
 
+def _view(each: Entry, now: datetime) -> dict[str, Any]:
+    edited = {"updated": iso(each.changed(now))} if each.changed(now) > each.born else {}
+    post = {
+        "id": each.ident, "name": f"Post {each.ident}", "body": each.text(now), "published": iso(each.born),
+        "ap_id": f"https://lemmy.example/post/{each.ident}", **edited,
+    }  # fmt: skip
+    return {"post": post, "creator": {"name": "u"}, "counts": {"score": 1, "comments": 0}}
+
+
+def lemmy_site(world: World, service: Service, request: Request) -> Any:
+    return {"version": "0.19.11", "site_view": {}}
+
+
+def lemmy_posts(world: World, service: Service, request: Request) -> Any:
+    """The newest, fifty a page; `page_cursor` names the place."""
+    start = int(request.query.get("page_cursor", "P0")[1:])
+    page = [_view(each, world.now) for each in service.shown(world.now)[start : start + 50]]
+    return {"posts": page, **({"next_page": f"P{start + 50}"} if len(page) == 50 else {})}
+
+
+def lemmy_post(world: World, service: Service, request: Request) -> Any:
+    found = service.find(int(request.query["id"]), world.now)
+    gone = b'{"error": "couldnt_find_post"}'
+    return {"post_view": _view(found, world.now)} if found else Answer(gone, 404, _JSON)
+
+
+def lemmy_comments(world: World, service: Service, request: Request) -> Any:
+    return {"comments": []}
+
+
 def nothing(world: World, service: Service, request: Request) -> Any:
     return []
 
@@ -298,6 +328,12 @@ SERVICES: dict[str, list[tuple[str, Reply]]] = {
         (r"/api\.github\.com/repos/lumen/app/issues", github_issues),
         (r"/api\.github\.com/repos/lumen/app/issues/comments", nothing),
         (r"/api\.github\.com/repos/lumen/app/issues/\d+", github_issue),
+    ],
+    "lemmy": [
+        (r"/lemmy\.example/api/v3/site", lemmy_site),
+        (r"/lemmy\.example/api/v3/post/list", lemmy_posts),
+        (r"/lemmy\.example/api/v3/comment/list", lemmy_comments),
+        (r"/lemmy\.example/api/v3/post", lemmy_post),
     ],
     "steam": [(r"/api\.steampowered\.com/.*", steam)],
 }

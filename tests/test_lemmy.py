@@ -129,8 +129,8 @@ class Instance:
         every.sort(key=lambda each: each[1]["published"], reverse=True)
         start = int(params.get("page_cursor", "0"))
         shown = [{"type_": kind, **self.view(kind, one, 4)} for kind, one in every[start : start + 50]]
-        more = str(start + 50) if len(every) > start + 50 else None
-        return said(200, {"search" if what == "search" else "items": shown, "next_page": more})
+        more = {"next_page": str(start + 50)} if len(every) > start + 50 else {}
+        return said(200, {"search" if what == "search" else "items": shown, **more})
 
 
 class Network:
@@ -282,6 +282,17 @@ class TestWalk:
             assert all(page.gap is None for page in pages)
             assert sum(page.cursor is not None for page in pages) == len(keys)
 
+    def test_no_more_is_asked_for_than_that(self, version: str) -> None:
+        network = Network(Instance(HERE, version))
+        network[HERE].minutes_ago(*range(1, 450))
+        run(network, {"marks": {f"{HERE} search Lumen": EPOCH - 60}})
+        assert network.asked.count(f"{HERE}/api/v{3 if version < '1' else 4}/search") == 3
+
+    def test_posts_of_the_second_where_it_ends_are_all_read(self, version: str) -> None:
+        network = Network(Instance(HERE, version))
+        written = [network[HERE].add(NOW - timedelta(hours=2)) for _ in range(120)]
+        assert ids(run(network, {"marks": {f"{HERE} search Lumen": EPOCH - 3600}})) == sorted(written)
+
     def test_a_post_that_arrives_late_is_found(self, version: str) -> None:
         network = Network(Instance(HERE, version))
         network[HERE].minutes_ago(1)
@@ -319,6 +330,19 @@ class TestWalk:
         assert caught.value.after == 9
         assert ids(pages) and last_cursor(pages) is None
 
+    def test_a_list_that_failed_keeps_its_mark_when_another_is_finished(self, version: str) -> None:
+        network = Network(Instance(HERE, version), Instance(THERE, version))
+        network[HERE].minutes_ago(*range(1, 200))
+        settings = lemmy.Settings.model_validate({"instances": [HERE, THERE], "queries": ["Lumen"]})
+        for minute in (0, 1):  # whichever has its turn first
+            left: list[None] = [None] * 3
+            network[HERE].failing = lambda path, left=left: left.pop() if left else said(503, b"busy")  # type: ignore[misc]
+            pages = []
+            with pytest.raises(Retry):
+                for page in lemmy.fetch(settings, None, network, NOW + timedelta(minutes=minute), "lemmy"):
+                    pages.append(page)
+            assert ids(pages) and set(marks(pages)) == {f"{THERE} search Lumen"}
+
     def test_a_run_is_bounded_and_tells_the_gap(self, version: str) -> None:
         network = Network(Instance(HERE, version))
         for n in range(1, 2200):
@@ -347,6 +371,7 @@ class TestWalk:
             page = next(lemmy.backfill(settings, since, cursor, network, NOW, "lemmy"))
             found += [post.native_id for post in page.posts]
             cursor, steps = json.loads(json.dumps(page.cursor)), steps + 1
+            assert not set(cursor.get("at", ())) & set(cursor.get("done", ()))
         assert sorted(found) == sorted(written) and steps > 5
 
 
@@ -370,6 +395,20 @@ class TestLimits:
             return Response(200, url, {}, json.dumps(body).encode())
 
         assert ids(run(get, **COMMUNITY)) == sorted(written)
+
+    @VERSIONS
+    def test_a_list_that_ends_with_a_full_reply(self, version: str) -> None:
+        network = Network(Instance(HERE, version))
+        written = network[HERE].minutes_ago(*range(1, 51))
+        pages = run(network)
+        assert ids(pages) == sorted(written) and len(network.asked) == (3 if version < "1" else 2)
+
+    @pytest.mark.parametrize("status", [400, 429])
+    def test_a_recheck_that_is_too_often_asks_no_more(self, status: int) -> None:
+        network = Network(Instance(HERE), Instance(THERE))
+        network[THERE].failing = lambda path: said(status, {"error": "rate_limit_error"})
+        assert asked_after(network, f"https://{THERE}/post/1", f"https://{THERE}/post/2") == Page(())
+        assert len(network.asked) == 1
 
     @pytest.mark.parametrize("status", [400, 429])
     def test_the_rate_limit_has_two_statuses(self, status: int) -> None:

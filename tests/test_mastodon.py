@@ -343,6 +343,27 @@ class TestTags:
         new = network[HERE].add(NOW + timedelta(minutes=5))
         assert new in uris(run(network, cursor, NOW + timedelta(minutes=10)))
 
+    def test_a_mark_of_the_future_is_given_up(self) -> None:
+        network = Network()
+        cursor: Any = {"marks": {f"{HERE} #lumen": str(snowflake(NOW + timedelta(days=3650)))}}
+        cursor = last_cursor(run(network, cursor))
+        new = network[HERE].add(NOW + timedelta(minutes=5))
+        assert new in uris(run(network, cursor, NOW + timedelta(minutes=10)))
+
+    def test_where_a_reply_goes_on_is_told_by_its_links(self) -> None:
+        network = Network()
+        written = network[HERE].minutes_ago(*range(1, 100))
+
+        def get(url: str, **told: Any) -> Response:
+            response = network(url, **told)
+            without = [{**status, "id": "of another kind"} for status in response.json()]
+            return Response(200, url, response.headers, json.dumps(without).encode())
+
+        pages = run(get)
+        assert uris(pages) == sorted(written)
+        new = network[HERE].add(NOW + timedelta(minutes=1))
+        assert new in uris(run(get, last_cursor(pages), NOW + timedelta(minutes=5)))
+
     def test_ids_that_are_no_dates_are_gone_on_from_as_they_are(self) -> None:
         network = Network()
         for n in range(1, 100):
@@ -360,7 +381,21 @@ class TestTags:
             response = network(url, **told)
             return Response(200, url, {}, response.body)
 
-        assert uris(run(get)) == sorted(written)
+        pages = run(get)
+        assert uris(pages) == sorted(written) and last_cursor(pages)
+        new = [network[HERE].add(NOW + timedelta(seconds=n)) for n in range(1, 100)]
+        assert set(new) <= set(uris(run(get, last_cursor(pages), NOW + timedelta(minutes=5))))
+
+    def test_a_server_that_always_shows_the_same_is_not_asked_for_ever(self) -> None:
+        network = Network()
+        written = network[HERE].minutes_ago(*range(1, 100))
+
+        def get(url: str, **told: Any) -> Response:
+            return network(url, **{**told, "params": {"limit": "40"}})
+
+        pages = run(get)
+        assert uris(pages) == sorted(written[:40]) and len(network.asked) == 2
+        assert run(get, last_cursor(pages))[-1].cursor == last_cursor(pages) and len(network.asked) == 4
 
     def test_an_empty_list_has_no_mark_and_the_other_lists_keep_theirs(self) -> None:
         network = Network(HERE, THERE)
@@ -493,6 +528,31 @@ class TestSearch:
         assert [page.cursor for page in pages[:-1]] == [None] * (len(pages) - 1)
         assert pages[-1].cursor == {"marks": {f"{HERE} Lumen": int(NOW.timestamp())}}
 
+    def test_no_more_is_asked_for_than_that(self, token: dict[str, str]) -> None:
+        network = Network()
+        network[HERE].minutes_ago(*range(1, 450))
+        run(network, {"marks": {f"{HERE} Lumen": int(NOW.timestamp()) - 60}}, queries=["Lumen"], token=token)
+        assert len(network.asked) == 3
+
+    def test_a_search_that_failed_keeps_its_mark(self, token: dict[str, str]) -> None:
+        network = Network()
+        network[HERE].minutes_ago(*range(1, 200))
+        settings = chosen(tags=["lumen"], queries=["Lumen"], token=token)
+        searched: list[str] = []
+
+        def fails_at_the_third_search(path: str) -> Reply | None:
+            searched.extend([path] if path.endswith("/search") else [])
+            return said(500, {"error": "busy"}) if len(searched) == 3 else None
+
+        network[HERE].failing = fails_at_the_third_search
+        for minute in (0, 1):  # whichever has its turn first
+            searched.clear()
+            pages = []
+            with pytest.raises(Retry):
+                for page in mastodon.fetch(settings, None, network, NOW + timedelta(minutes=minute), "fedi"):
+                    pages.append(page)
+            assert uris(pages) and f"{HERE} Lumen" not in (last_cursor(pages) or {"marks": {}})["marks"]
+
     def test_more_than_a_run_reads_is_a_gap(self, token: dict[str, str], short: None) -> None:
         network = Network()
         for n in range(1, 260):
@@ -530,6 +590,7 @@ class TestBackfill:
             )
             found += [post.native_id for post in page.posts]
             cursor = json.loads(json.dumps(page.cursor))
+            assert not set(cursor.get("at", ())) & set(cursor.get("done", ()))
         assert sorted(found) == sorted(written)
 
     def test_an_instance_that_fails_is_asked_again_from_its_place(self) -> None:
@@ -555,6 +616,8 @@ class TestBackfill:
         pages = filled(network, NOW - timedelta(days=1), queries=["Lumen"], token=token)
         assert len(uris(pages)) == 400
         assert pages[-2].gap and pages[-1].cursor == {}
+        pages = filled(network, NOW - timedelta(seconds=350), queries=["Lumen"], token=token)
+        assert len(uris(pages)) == 350 and pages[-2].gap is None, "the date was reached before the end"
 
 
 class TestRecheck:

@@ -147,6 +147,8 @@ def test_a_failed_recheck_is_the_runs_error_and_is_tried_again(place, config, st
     assert collect(store, config, NOW + 2 * DAY).outcome == "unauthorised"
     place.error = None
     collect(store, config, NOW + 2 * DAY + timedelta(hours=1))
+    assert place.asked == [["1"]], "those that cannot be asked after do not keep others waiting"
+    collect(store, config, NOW + 4 * DAY)
     assert place.asked == [["1"], ["1"]]
 
 

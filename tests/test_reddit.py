@@ -315,6 +315,12 @@ class TestWalk:
         assert gap.until == NOW - timedelta(seconds=1000)
         assert pages[-1].cursor == {"marks": {"new travel": [EPOCH - 1, ["t3_s1"]]}}
 
+    @pytest.mark.parametrize(("known", "missed"), [("t3_s1000", False), ("t3_other", True)])
+    def test_a_listing_that_ends_in_the_second_of_the_bookmark(self, known: str, missed: bool) -> None:
+        front = Front(*(EPOCH - n for n in range(1, 1101)))
+        pages = run(front, {"marks": {"new travel": [EPOCH - 1000, [known]]}})
+        assert idents(pages) == numbered(1, 1000) and (pages[-1].gap is not None) == missed
+
     def test_a_young_subreddit_that_was_read_whole_has_no_gap(self) -> None:
         pages = run(Front(*(EPOCH - n for n in range(1, 151))))
         assert idents(pages) == numbered(1, 150) and pages[-1].gap is None
@@ -357,10 +363,10 @@ class TestWalk:
 
 class TestBookmarks:
     def test_a_subreddit_that_is_new_is_looked_back_for(self) -> None:
-        front = Front(EPOCH - 5 * 86400)
+        front = Front(*(EPOCH - n * 3600 for n in range(1, 141)))
         cursor = {"marks": {"new travel": [EPOCH - 60, []], "new gone": [EPOCH, []]}}
         pages = run(front, cursor, subreddits=["travel", "hotels"])
-        assert idents(pages) == {"t3_s1"}
+        assert idents(pages) == numbered(1, 140)
         assert pages[-1].cursor is not None and pages[-1].cursor["marks"].keys() == {"new travel", "new hotels"}
 
     def test_those_that_share_a_feed_go_on_from_the_oldest(self) -> None:

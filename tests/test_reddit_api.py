@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from praw.config import Config
 
 from listener.errors import Broken, Disabled, Refused, Retry, SourceError, Unauthorised
 from listener.records import Page
@@ -219,6 +220,7 @@ class TestRequests:
         elsewhere = f"http://127.0.0.1:{closed_port()}"
         told = f"oauth_url={elsewhere}\nreddit_url={elsewhere}\ncomment_kind=t9\nwindow_size=x\ntimeout=soon\n"
         (tmp_path / "praw.ini").write_text(f"[DEFAULT]\n{told}[other]\n{told}")
+        monkeypatch.setattr(Config, "CONFIG", None)  # PRAW reads the files once
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
         monkeypatch.setenv("praw_site", "other")

@@ -22,6 +22,7 @@ OPTIONS = {
     "mastodon": {"instances": ["one.example", "two.example"], "tags": ["lumen"]},
     "stackexchange": {"sites": ["travel"], "queries": ["Lumen"], "answers": False},
     "github": {"repos": ["lumen/app"]},
+    "lemmy": {"communities": ["lumen@lemmy.example"]},
 }
 A_DAY = {
     "feeds": 150,
@@ -31,6 +32,7 @@ A_DAY = {
     "mastodon": 600,
     "stackexchange": 60,
     "github": 90,
+    "lemmy": 250,
 }
 LAST_FIRST = timedelta(hours=6)  # what was written so long before the first fetch is looked for too
 
