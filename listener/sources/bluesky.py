@@ -19,7 +19,7 @@ from listener.records import Gap, Page, Post
 from listener.secrets import Secret
 from listener.sources import About
 from listener.sources.jetstream import is_post_uri, read_post, read_window
-from listener.sources.shared import read_date
+from listener.sources.shared import Phrases, read_date
 
 ABOUT = About(
     brings="posts of Bluesky that hold one of your words or phrases",
@@ -50,7 +50,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    queries: list[str] = Field(
+    queries: Phrases = Field(
         min_length=1,
         description="Words or phrases to look for, as a rule the brand's names.",
         examples=[["Acme Hotel"]],
@@ -70,15 +70,12 @@ class Settings(BaseModel):
 
     @field_validator("queries")
     @classmethod
-    def _phrases(cls, queries: list[str]) -> list[str]:
-        phrases = list(dict.fromkeys(" ".join(query.replace('"', " ").split()) for query in queries))
-        if "" in phrases:
-            raise ValueError("a query is empty: name a word or a phrase, such as the brand's name")
+    def _searchable(cls, queries: list[str]) -> list[str]:
         try:
-            compile_query(_any_of(phrases))
+            compile_query(_any_of(queries))
         except QueryError as error:
             raise ValueError(str(error)) from error
-        return phrases
+        return queries
 
     @field_validator("pds")
     @classmethod

@@ -15,7 +15,7 @@ from listener.http import Get, Response
 from listener.records import Gap, Page
 from listener.sources import About
 from listener.sources.discourse_posts import hits_of, is_id, items_of, key_of, page_of, parse
-from listener.sources.shared import read_date
+from listener.sources.shared import Phrases, read_date
 from listener.sources.turns import each_in_turn
 
 __all__ = ["ABOUT", "RECHECK_AT_ONCE", "Settings", "backfill", "fetch", "parse", "recheck"]
@@ -48,7 +48,7 @@ class Settings(BaseModel):
         description="The addresses of the forums' front pages.",
         examples=[["https://community.example.com"]],
     )
-    queries: list[str] = Field(
+    queries: Phrases = Field(
         [],
         max_length=10,
         description="Words or phrases to search for, where forums are too large to read; empty: all is read.",
@@ -67,11 +67,10 @@ class Settings(BaseModel):
 
     @field_validator("queries")
     @classmethod
-    def _phrases(cls, queries: list[str]) -> list[str]:
-        phrases = list(dict.fromkeys(" ".join(query.replace('"', " ").split()) for query in queries))
-        if any(len(phrase) < 2 for phrase in phrases):
+    def _long_enough(cls, queries: list[str]) -> list[str]:
+        if any(len(phrase) < 2 for phrase in queries):
             raise ValueError("a query is too short: name a word or a phrase, such as the brand's name")
-        return phrases
+        return queries
 
 
 def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: datetime, name: str) -> Iterator[Page]:

@@ -17,7 +17,7 @@ from listener.secrets import Secret
 from listener.sources import About
 from listener.sources import github_discussions as discussions
 from listener.sources.github_items import ask, items_of, page_of, parse
-from listener.sources.shared import read_date
+from listener.sources.shared import Phrases, read_date
 from listener.sources.turns import each_in_turn
 
 __all__ = ["ABOUT", "RECHECK_AT_ONCE", "Settings", "backfill", "fetch", "parse", "recheck"]
@@ -46,7 +46,7 @@ class Settings(BaseModel):
     repos: list[str] = Field(
         [], max_length=20, description="Repositories to read, as owner/name.", examples=[["acme/booking-app"]]
     )
-    queries: list[str] = Field(
+    queries: Phrases = Field(
         [],
         max_length=10,
         description="Words or phrases to look for in the issues of all public repositories.",
@@ -72,11 +72,10 @@ class Settings(BaseModel):
 
     @field_validator("queries")
     @classmethod
-    def _phrases(cls, queries: list[str]) -> list[str]:
-        phrases = list(dict.fromkeys(" ".join(query.replace('"', " ").split()) for query in queries))
-        if any(not 0 < len(phrase) <= 150 for phrase in phrases):
-            raise ValueError("a query is empty or longer than 150 characters: name a word or a phrase")
-        return phrases
+    def _short(cls, queries: list[str]) -> list[str]:
+        if any(len(phrase) > 150 for phrase in queries):
+            raise ValueError("a query is longer than 150 characters: name a word or a phrase")
+        return queries
 
     @model_validator(mode="after")
     def _something_to_read(self) -> Settings:

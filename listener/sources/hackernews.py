@@ -9,13 +9,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from listener.errors import Broken
 from listener.http import Get, read_json
 from listener.records import Gap, Page, Post
 from listener.sources import About
-from listener.sources.shared import plain, read_date
+from listener.sources.shared import Phrases, plain, read_date
 from listener.text import clean
 
 ABOUT = About(
@@ -38,7 +38,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    queries: list[str] = Field(
+    queries: Phrases = Field(
         min_length=1,
         description="Words or phrases to look for, as a rule the brand's names.",
         examples=[["Acme Hotel"]],
@@ -48,14 +48,6 @@ class Settings(BaseModel):
     )
     api: str = Field(_API, description="Address of the search interface; change it only for a mirror of your own.")
     days: float = Field(7, gt=0, le=3650, description="How many days the first run looks back.")
-
-    @field_validator("queries")
-    @classmethod
-    def _phrases(cls, queries: list[str]) -> list[str]:
-        phrases = list(dict.fromkeys(" ".join(query.replace('"', " ").split()) for query in queries))
-        if "" in phrases:
-            raise ValueError("a query is empty: name a word or a phrase, such as the brand's name")
-        return phrases
 
 
 def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: datetime, name: str) -> Iterator[Page]:

@@ -16,6 +16,7 @@ from listener.records import Page
 from listener.sources import About
 from listener.sources.fediverse import HOST, WEB, by_its_address, hosts
 from listener.sources.lemmy_lists import List, Reader
+from listener.sources.shared import Phrases
 from listener.sources.turns import each_in_turn
 
 ABOUT = About(
@@ -43,7 +44,7 @@ class Settings(BaseModel):
         description="Host names of the instances to search; what several of them find is kept once.",
         examples=[["lemmy.world", "lemmy.ml"]],
     )
-    queries: list[str] = Field([], description="Words or phrases to search for.", examples=[["Acme Hotel"]])
+    queries: Phrases = Field([], description="Words or phrases to search for.", examples=[["Acme Hotel"]])
     communities: list[str] = Field(
         [],
         description="Communities to read whole, posts and comments, each on its own instance.",
@@ -64,14 +65,6 @@ class Settings(BaseModel):
             if not re.fullmatch(rf"\w+@{HOST}(:\d+)?", name):
                 raise ValueError(f"{name!r} is no community; write it as name@instance, such as hotels@lemmy.example")
         return list(dict.fromkeys(names))
-
-    @field_validator("queries")
-    @classmethod
-    def _phrases(cls, queries: list[str]) -> list[str]:
-        phrases = list(dict.fromkeys(" ".join(query.split()) for query in queries))
-        if "" in phrases:
-            raise ValueError("a query is empty: name a word or a phrase, such as the brand's name")
-        return phrases
 
     @model_validator(mode="after")
     def _something_to_read(self) -> Settings:

@@ -18,6 +18,7 @@ from listener.sources import About
 from listener.sources.fediverse import HOST, WEB, by_its_address, hosts, is_gone, text_of
 from listener.sources.mastodon_lists import OVERLAP, List, Reader, before
 from listener.sources.mastodon_posts import page_of, statuses_of
+from listener.sources.shared import Phrases
 from listener.sources.turns import each_in_turn
 
 ABOUT = About(
@@ -45,7 +46,7 @@ class Settings(BaseModel):
         examples=[["mastodon.social", "mastodon.online"]],
     )
     tags: list[str] = Field([], description="Tags to follow, with or without '#'.", examples=[["AcmeHotel"]])
-    queries: list[str] = Field(
+    queries: Phrases = Field(
         [], description="Words or phrases for the first instance's full-text search.", examples=[["Acme Hotel"]]
     )
     token: Secret | None = Field(
@@ -68,14 +69,6 @@ class Settings(BaseModel):
             if not re.fullmatch(r"[\w·]+", name) or name.isdigit():
                 raise ValueError(f"{name!r} cannot be a tag: letters, digits and _ make one, without spaces")
         return list(dict.fromkeys(names))
-
-    @field_validator("queries")
-    @classmethod
-    def _phrases(cls, queries: list[str]) -> list[str]:
-        phrases = list(dict.fromkeys(" ".join(query.replace('"', " ").split()) for query in queries))
-        if "" in phrases:
-            raise ValueError("a query is empty: name a word or a phrase, such as the brand's name")
-        return phrases
 
     @model_validator(mode="after")
     def _something_to_read(self) -> Settings:

@@ -19,6 +19,7 @@ from listener.sources import About
 from listener.sources.reddit_feeds import GAP_S, NEXT_MINUTE_S, Feeds
 from listener.sources.reddit_posts import AT_ONCE, FULLNAME, WEB, Listing, Reader, parse
 from listener.sources.reddit_walks import gap_of, mark_of, walk
+from listener.sources.shared import Phrases
 from listener.sources.turns import each_in_turn
 
 __all__ = ["ABOUT", "RECHECK_AT_ONCE", "Settings", "backfill", "fetch", "parse", "recheck", "status"]
@@ -51,7 +52,7 @@ class Settings(BaseModel):
         examples=[["travel", "hotels"]],
     )
     comments: bool = Field(True, description="Whether the comments of these subreddits are read as well.")
-    queries: list[str] = Field(
+    queries: Phrases = Field(
         [],
         max_length=10,
         description="Words or phrases to search submissions for, as a rule the brand's names.",
@@ -104,13 +105,10 @@ class Settings(BaseModel):
 
     @field_validator("queries")
     @classmethod
-    def _phrases(cls, queries: list[str]) -> list[str]:
-        phrases = list(dict.fromkeys(" ".join(query.replace('"', " ").split()) for query in queries))
-        if "" in phrases:
-            raise ValueError("a query is empty: name a word or a phrase, such as the brand's name")
-        if any(len(phrase) > _LONGEST_SEARCH for phrase in phrases):
+    def _short(cls, queries: list[str]) -> list[str]:
+        if any(len(phrase) > _LONGEST_SEARCH for phrase in queries):
             raise ValueError(f"a query is longer than {_LONGEST_SEARCH} characters, which Reddit does not take")
-        return phrases
+        return queries
 
     @model_validator(mode="after")
     def _complete(self) -> Settings:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from listener.errors import Retry, SourceError
 from listener.http import Response
@@ -49,6 +49,17 @@ class Addresses(BaseModel):
     def addresses(self) -> list[str]:
         """Every address once, in the order given."""
         return list(dict.fromkeys(address.strip() for address in (self.url, *self.urls) if address.strip()))
+
+
+def _phrases(queries: list[str]) -> list[str]:
+    found = list(dict.fromkeys(" ".join(query.replace('"', " ").split()) for query in queries))
+    if "" in found:
+        raise ValueError("a query is empty: name a word or a phrase, such as the brand's name")
+    return found
+
+
+# Words or phrases to search for: each once, white space made even, without quotation marks of their own.
+Phrases = Annotated[list[str], AfterValidator(_phrases)]
 
 
 def each_address(

@@ -16,7 +16,7 @@ from listener.http import Get
 from listener.records import Gap, Page, Post
 from listener.secrets import Secret
 from listener.sources import About
-from listener.sources.shared import plain, read_date
+from listener.sources.shared import Phrases, plain, read_date
 from listener.sources.stackexchange_api import API, AT_ONCE, PLACE, Conversation, is_count, reply_of
 from listener.sources.turns import each_in_turn
 
@@ -44,7 +44,7 @@ class Settings(BaseModel):
         description="The sites to search, by the beginning of their address: 'travel' is travel.stackexchange.com.",
         examples=[["travel", "stackoverflow"]],
     )
-    queries: list[str] = Field(
+    queries: Phrases = Field(
         min_length=1,
         max_length=20,
         description="Words or phrases to look for, as a rule the brand's names.",
@@ -64,14 +64,6 @@ class Settings(BaseModel):
             if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", name):
                 raise ValueError(f"{name!r} is not the name of a site, such as 'travel' or 'stackoverflow'")
         return list(dict.fromkeys(names))
-
-    @field_validator("queries")
-    @classmethod
-    def _phrases(cls, queries: list[str]) -> list[str]:
-        phrases = list(dict.fromkeys(" ".join(query.replace('"', " ").split()) for query in queries))
-        if "" in phrases:
-            raise ValueError("a query is empty: name a word or a phrase, such as the brand's name")
-        return phrases
 
 
 def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: datetime, name: str) -> Iterator[Page]:
