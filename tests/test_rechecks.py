@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,9 +11,11 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pydantic import BaseModel
 
 from listener import pipeline, sources
+from listener.cli import main
 from listener.config import BrandSettings, Config, PrivacySettings, SourceSettings
 from listener.errors import ConfigError, Refused, Retry, Unauthorised
 from listener.records import Page, Post
@@ -33,7 +36,7 @@ def post(ident: str, text: str = "Harbour") -> Post:
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A source of one page of posts, which can be asked after them and walks back in pages of two."""
-    place = SimpleNamespace(posts={}, asked=[], error=None, walked=[], fails_at=None)
+    place = SimpleNamespace(posts={}, asked=[], error=None, walked=[], fails_at=None, wait=5.0)
 
     def fetch(settings: Any, cursor: Any, get: Any, now: datetime, name: str) -> Iterator[Page]:
         yield Page(tuple(place.posts.values()), {"at": 1})
@@ -49,7 +52,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         for at in range((cursor or {}).get("at", 0), 6, 2):
             if at == place.fails_at:
                 place.fails_at = None
-                raise Retry("too often", 5.0)
+                raise Retry("too often", place.wait)
             place.walked.append(at)
             yield Page((post(f"old {at}"), post(f"old {at + 1}")), {"at": at + 2})
 
@@ -260,3 +263,58 @@ def test_a_source_that_cannot_walk_back_says_so(place, config, store) -> None:
     del place.module.backfill
     with pytest.raises(ConfigError, match="cannot be asked for older posts"):
         walk(store, config)
+
+
+# --- the commands ---
+
+
+@pytest.fixture
+def listener(tmp_path: Path, place: SimpleNamespace) -> Any:
+    (tmp_path / "c.toml").write_text(
+        'timezone = "UTC"\ndatabase = "l.db"\n[privacy]\nauthors = "drop"\n[[brand]]\nname = "Harbour"\n'
+        '[[source]]\nname = "s"\nkind = "fake"\n'
+    )
+
+    def run(*arguments: str) -> Any:
+        return CliRunner().invoke(main, [*arguments, "--config", str(tmp_path / "c.toml")], catch_exceptions=False)
+
+    return run
+
+
+def test_collect_since_waits_where_the_server_asks_and_tells_the_whole_walk(place, listener) -> None:
+    place.fails_at = 4
+    place.wait = 0.01
+    told = listener("collect", "s", "--since", "2025-01-01", "--json")
+    assert told.exit_code == 0
+    (run,) = json.loads(told.stdout)
+    assert (run["outcome"], run["new"], run["seen"]) == ("ok", 6, 6)
+    assert "Going on in 0 s" in told.stderr
+    assert place.walked == [0, 2, 4]
+
+
+def test_collect_since_needs_a_source_and_one_that_reaches_back(place, listener) -> None:
+    assert listener("collect", "--since", "7d").exit_code == 2
+    del place.module.backfill
+    told = listener("collect", "s", "--since", "7d")
+    assert told.exit_code == 1 and "`listener import`" in told.stderr
+
+
+def test_what_a_source_tells_of_itself_is_shown(place, listener) -> None:
+    place.module.status = lambda settings, cursor: f"read up to {cursor['at']}" if cursor else ""
+    fill(place, "1")
+    listener("collect")
+    assert "read up to 1" in listener("sources").stdout
+    assert json.loads(listener("sources", "--json").stdout)[0]["status"] == "read up to 1"
+
+
+def test_a_trial_shows_which_words_named_which_brand_and_stores_nothing(tmp_path, place, listener) -> None:
+    fill(place, "1")
+    told = listener("sources", "test", "s")
+    assert "Harbour (Harbour)" in told.stdout
+    assert not (tmp_path / "l.db").exists()
+
+
+def test_kinds_tell_what_follows_and_what_reaches_back(place, listener) -> None:
+    told = CliRunner().invoke(main, ["sources", "kinds"]).stdout
+    assert "follows" in told and "reaches" in told
+    assert json.loads(CliRunner().invoke(main, ["sources", "kinds", "--json"]).stdout)["fake"]["recheck"] is True
