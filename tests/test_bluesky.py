@@ -689,6 +689,12 @@ class TestRecheck:
         page = self.recheck(Service(view(1, EPOCH - 10, "")), 1)
         assert (page.posts, page.deleted) == ((), ())
 
+    def test_that_many_posts_are_gone_at_once_is_not_believed(self) -> None:
+        assert self.recheck(Service(), 1, 2, 3, 4).deleted == (uri(1), uri(2), uri(3), uri(4))
+        with pytest.raises(Broken, match="none of 5 stored posts"):
+            self.recheck(Service(), 1, 2, 3, 4, 5)
+        assert len(self.recheck(Service(view(1, EPOCH - 10)), 1, 2, 3, 4, 5).deleted) == 4
+
     @pytest.mark.parametrize("body", [b"{}", b'{"posts": null}', b'{"posts": [{"id": 1}]}', b"<html>", b""])
     def test_a_reply_that_tells_nothing_erases_nothing(self, body: bytes) -> None:
         service = Service()

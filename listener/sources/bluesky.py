@@ -30,6 +30,7 @@ ABOUT = About(
     caution="the stream does not tell who asked not to be shown without signing in; the search and the re-check do",
 )
 RECHECK_AT_ONCE = 25
+_MANY = 5  # posts that are not all gone at once: an empty reply to so many is taken for a failure
 
 _PDS = "https://bsky.social"
 _PUBLIC = "https://public.api.bsky.app/xrpc/app.bsky.feed.getPosts"
@@ -151,7 +152,11 @@ def recheck(settings: Settings, native_ids: Sequence[str], get: Get, now: dateti
     """
     response = get(f"{_PUBLIC}?{urlencode([('uris', uri) for uri in native_ids])}")
     page = parse(response.body, name=name, now=now)
-    shown = {view["uri"] for view in _views(response.body) if _uri(view) and not _is_hidden(view)}
+    views = _views(response.body)
+    if not views and len(native_ids) >= _MANY:
+        why = f"Bluesky shows none of {len(native_ids)} stored posts, which is hardly so; they are asked after later."
+        raise Broken(why, response.body)
+    shown = {view["uri"] for view in views if _uri(view) and not _is_hidden(view)}
     yield replace(page, deleted=tuple(uri for uri in native_ids if uri not in shown))
 
 
