@@ -8,35 +8,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from listener.errors import Retry, SourceError
 from listener.records import Page, Post
+from listener.sources.turns import Doubtful as Doubtful
+from listener.sources.turns import each_in_turn
 from listener.text import clean
 
 _T = TypeVar("_T")
 _MAX_TEXT = 100_000
 
 
-class Doubtful(Retry):
-    """What an app store answers for one app cannot be all there is. That app waits; the others are still asked."""
-
-
 def each(things: Sequence[_T], walk: Callable[[_T], Iterator[Page]], now: datetime) -> Iterator[Page]:
-    """The pages of every thing's walk. One that fails does not keep the others from being read.
-
-    The first error is raised when all have had their turn. After a Retry of the server the rest is left for the next
-    run; another one begins each minute, so that the same are not always left.
-    """
-    first = int(now.timestamp() // 60) % len(things)
-    failure: SourceError | None = None
-    for thing in (*things[first:], *things[:first]):
-        try:
-            yield from walk(thing)
-        except SourceError as error:
-            failure = failure or error
-            if isinstance(error, Retry) and not isinstance(error, Doubtful):
-                break
-    if failure:
-        raise failure
+    """The pages of every thing's walk, as `each_in_turn` has it: all of them are of one server."""
+    return each_in_turn(things, walk, now, lambda _: None)
 
 
 def begin(mark: int | None, until: int, overlap_s: int, days: float) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
 
 from listener.errors import SourceError
 from listener.http import Get
 from listener.records import Gap, Page
+from listener.sources.turns import each_in_turn
 from listener.text import clean
 
 # No bare name and no number: what is written in a post must not lead us into a local network.
@@ -19,6 +21,19 @@ WEB = re.compile(rf"https://({HOST})/\S+")
 _LONGEST_ID = 500
 _ENDLESS = 100_000
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class _List(Protocol):
+    """A list of an instance: `key` is its name in a cursor."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+
+_L = TypeVar("_L", bound=_List)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +121,25 @@ def text_of(value: object) -> str:
     """An id or another short field as text, "" for what is none."""
     text = clean(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     return text if len(text) <= _LONGEST_ID else ""
+
+
+def each_back(
+    lists: Sequence[_L], back: Callable[[_L, str], Iterator[Reply]], cursor: Mapping[str, Any] | None, now: datetime
+) -> Iterator[Page]:
+    """Walks every list back from its position in the cursor, {"at": {list: position}, "done": [lists]}."""
+    at = dict((cursor or {}).get("at") or {})
+    done = list((cursor or {}).get("done") or ())
+
+    def read(one: _L) -> Iterator[Page]:
+        for reply in back(one, at.get(one.key, "")):
+            if reply.older:
+                at[one.key] = reply.older
+            else:
+                at.pop(one.key, None)
+                done.append(one.key)
+            yield replace(reply.page, cursor={"at": dict(at), "done": list(done)})
+
+    rest = [one for one in lists if one.key not in done]
+    if rest:
+        yield from each_in_turn(rest, read, now, lambda one: one.host)
+    yield Page((), cursor={})

@@ -15,7 +15,7 @@ from listener.http import Get
 from listener.records import Page
 from listener.secrets import Secret
 from listener.sources import About
-from listener.sources.fediverse import HOST, WEB, by_its_address, hosts, is_gone, text_of
+from listener.sources.fediverse import HOST, WEB, by_its_address, each_back, hosts, is_gone, text_of
 from listener.sources.mastodon_lists import OVERLAP, List, Reader, before
 from listener.sources.mastodon_posts import page_of, statuses_of
 from listener.sources.shared import Phrases
@@ -117,22 +117,7 @@ def backfill(
 ) -> Iterator[Page]:
     """Every list back to `since`. The cursor is {"at": {list: position}, "done": [lists]}."""
     reader = _reader(settings, get, now, name)
-    at = dict((cursor or {}).get("at") or {})
-    done = list((cursor or {}).get("done") or ())
-
-    def read(one: List) -> Iterator[Page]:
-        for reply in reader.back(one, since, at.get(one.key, "")):
-            if reply.older:
-                at[one.key] = reply.older
-            else:
-                at.pop(one.key, None)
-                done.append(one.key)
-            yield replace(reply.page, cursor={"at": dict(at), "done": list(done)})
-
-    rest = [one for one in _lists(settings) if one.key not in done]
-    if rest:
-        yield from each_in_turn(rest, read, now, lambda one: one.host)
-    yield Page((), cursor={})
+    yield from each_back(_lists(settings), lambda one, at: reader.back(one, since, at), cursor, now)
 
 
 def _reader(settings: Settings, get: Get, now: datetime, name: str) -> Reader:

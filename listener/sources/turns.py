@@ -12,6 +12,10 @@ from listener.records import Page
 _T = TypeVar("_T")
 
 
+class Doubtful(Retry):
+    """What is answered for one place cannot be all there is. That place waits; the others of its server are asked."""
+
+
 def each_in_turn(
     places: Sequence[_T], walk: Callable[[_T], Iterator[Page]], now: datetime, server: Callable[[_T], object]
 ) -> Iterator[Page]:
@@ -30,7 +34,7 @@ def each_in_turn(
             yield from walk(place)
         except SourceError as error:
             failure = failure or error
-            if isinstance(error, Retry):
+            if isinstance(error, Retry) and not isinstance(error, Doubtful):
                 tired.add(server(place))
     if failure:
         raise failure
