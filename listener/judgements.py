@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from listener import backlog, rollups
+from listener.migrations import stamp
 from listener.records import Verdict
 from listener.rows import verdict_row
 
@@ -28,6 +29,17 @@ ON CONFLICT (post_id) DO UPDATE SET model = excluded.model, text_hash = excluded
 """
 
 _FORGET_TOUCHPOINTS = "DELETE FROM verdict_touchpoints WHERE post_id IN (SELECT value FROM json_each(?))"
+
+
+_NOTE_MODEL = """
+INSERT INTO models (name, confusion, noted_at) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET confusion = excluded.confusion, noted_at = excluded.noted_at
+WHERE confusion IS NOT excluded.confusion
+"""
+
+
+def note_model(connection: sqlite3.Connection, name: str, confusion: str | None, now: datetime) -> None:
+    connection.execute(_NOTE_MODEL, (name, confusion, stamp(now)))
 
 
 def save(connection: sqlite3.Connection, verdicts: Sequence[Verdict], now: datetime, in_charge: str | None) -> int:

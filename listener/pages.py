@@ -28,16 +28,18 @@ FROM posts WHERE source = ? AND native_id IN (SELECT value FROM json_each(?))
 _INSERT = """
 INSERT INTO posts (id, source, native_id, kind, url, title, text, author, created_at, edited_at, collected_at, day,
     rating_value, rating_best, rating_worst, rating, engagement, parent, lang, given_brand, text_hash, federated_id,
-    verify_due_at)
+    verify_due_at, late)
 VALUES (:id, :source, :native_id, :kind, :url, :title, :text, :author, :created_at, :edited_at, :collected_at, :day,
     :rating_value, :rating_best, :rating_worst, :rating, :engagement, :parent, :lang, :given_brand, :text_hash,
-    :federated_id, :verify_due_at)
+    :federated_id, :verify_due_at, :late)
 """
 
 _UPDATE = """
 UPDATE posts SET url = coalesce(nullif(:url, ''), url), title = :title, text = :text,
     edited_at = coalesce(:edited_at, edited_at),
     day = CASE WHEN created_at IS NULL AND :created_at IS NOT NULL THEN :day ELSE day END,
+    late = CASE WHEN created_at IS NULL AND :created_at IS NOT NULL THEN julianday(day) - julianday(:day) > 1
+        ELSE late END,
     created_at = coalesce(created_at, :created_at), rating_value = :rating_value, rating_best = :rating_best,
     rating_worst = :rating_worst, rating = :rating, engagement = :engagement, lang = :lang,
     given_brand = :given_brand, text_hash = :text_hash

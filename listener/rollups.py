@@ -9,26 +9,38 @@ from contextlib import contextmanager
 
 _SOME = "post_id IN (SELECT value FROM json_each(:posts))"
 
-_DAILY = """
-INSERT INTO daily (day, brand, source, moment, sentiment, posts, abstained, unread, score_sum, feedback,
-    satisfied)
-SELECT day, brand, source, moment, sentiment, :sign * sum(posts), :sign * sum(abstained), :sign * sum(unread),
-    :sign * sum(score_sum), :sign * sum(feedback), :sign * sum(satisfied)
-FROM contributions WHERE {which} GROUP BY day, brand, moment, sentiment, source
-ON CONFLICT (day, brand, moment, sentiment, source) DO UPDATE SET posts = posts + excluded.posts,
-    abstained = abstained + excluded.abstained, unread = unread + excluded.unread,
-    score_sum = score_sum + excluded.score_sum, feedback = feedback + excluded.feedback,
-    satisfied = satisfied + excluded.satisfied
-"""
+# A rollup, what identifies a row of it, and the columns that are added up.
+_ROLLUPS = (
+    (
+        "daily",
+        "contributions",
+        ("day", "brand", "moment", "sentiment", "source"),
+        ("posts", "abstained", "unread", "score_sum", "score_squares", "feedback", "satisfied", "stars_1", "stars_2",
+         "stars_3", "stars_4", "stars_5", "rating_sum", "rating_squares", "late"),
+    ),
+    (
+        "daily_touchpoints",
+        "touchpoint_contributions",
+        ("day", "brand", "touchpoint", "sentiment", "source"),
+        ("posts", "score_sum", "score_squares", "rated", "rating_sum", "rating_squares"),
+    ),
+    ("daily_pairs", "pair_contributions", ("day", "brand", "other", "source"), ("posts", "research")),
+)  # fmt: skip
 
-_TOUCHPOINTS = """
-INSERT INTO daily_touchpoints (day, brand, source, touchpoint, sentiment, posts)
-SELECT day, brand, source, touchpoint, sentiment, :sign * sum(posts)
-FROM touchpoint_contributions WHERE {which} GROUP BY day, brand, touchpoint, sentiment, source
-ON CONFLICT (day, brand, touchpoint, sentiment, source) DO UPDATE SET posts = posts + excluded.posts
-"""
 
-_SWEEP = ("DELETE FROM daily WHERE posts = 0", "DELETE FROM daily_touchpoints WHERE posts = 0")
+def _adding(table: str, view: str, key: tuple[str, ...], sums: tuple[str, ...]) -> str:
+    """SQL that adds what the view's rows of some posts say, or with a :sign of -1 takes it away."""
+    return (
+        f"INSERT INTO {table} ({', '.join(key + sums)})"
+        f" SELECT {', '.join(key)}, {', '.join(f':sign * sum({each})' for each in sums)}"
+        f" FROM {view} WHERE {{which}} GROUP BY {', '.join(key)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET"
+        f" {', '.join(f'{each} = {each} + excluded.{each}' for each in sums)}"
+    )
+
+
+_ADD = tuple(_adding(*rollup) for rollup in _ROLLUPS)
+
+_SWEEP = tuple(f"DELETE FROM {table} WHERE posts = 0" for table, *_ in _ROLLUPS)
 
 
 @contextmanager
@@ -46,12 +58,12 @@ def changing(connection: sqlite3.Connection, post_ids: Iterable[int]) -> Iterato
 
 
 def rebuild(connection: sqlite3.Connection) -> None:
-    """Makes both rollups anew from the posts, inside the caller's transaction."""
-    connection.execute("DELETE FROM daily")
-    connection.execute("DELETE FROM daily_touchpoints")
+    """Makes the rollups anew from the posts, inside the caller's transaction."""
+    for table, *_ in _ROLLUPS:
+        connection.execute(f"DELETE FROM {table}")
     _apply(connection, {"sign": 1}, "true")
 
 
 def _apply(connection: sqlite3.Connection, values: dict[str, object], which: str) -> None:
-    connection.execute(_DAILY.format(which=which), values)
-    connection.execute(_TOUCHPOINTS.format(which=which), values)
+    for statement in _ADD:
+        connection.execute(statement.format(which=which), values)

@@ -6,7 +6,7 @@ import hmac
 import json
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -38,6 +38,7 @@ def post_row(source: str, post: Post, now: datetime, zone: ZoneInfo, privacy: Pr
     """A post as named columns, all but its id. A date or a rating that cannot be is kept as not given."""
     created_at = _plausible(post.created_at)
     rating = _usable(post.rating)
+    day, today = local_day(created_at or now, zone), local_day(now, zone)
     title, text = storable(post.title), storable(post.text)
     return {
         "source": source,
@@ -50,7 +51,8 @@ def post_row(source: str, post: Post, now: datetime, zone: ZoneInfo, privacy: Pr
         "created_at": stamp(created_at) if created_at else None,
         "edited_at": stamp(edited_at) if (edited_at := _plausible(post.edited_at)) else None,
         "collected_at": stamp(now),
-        "day": local_day(created_at or now, zone).isoformat(),
+        "day": day.isoformat(),
+        "late": int(is_late(day, today)),
         "rating_value": rating.value if rating else None,
         "rating_best": rating.best if rating else None,
         "rating_worst": rating.worst if rating else None,
@@ -63,6 +65,11 @@ def post_row(source: str, post: Post, now: datetime, zone: ZoneInfo, privacy: Pr
         "federated_id": storable(post.federated_id),
         "verify_due_at": None,
     }
+
+
+def is_late(day: date, collected: date) -> bool:
+    """Whether a post of that local day came in on a later one than the next, when the day had been told of."""
+    return (collected - day).days > 1
 
 
 def verdict_row(verdict: Verdict, now: datetime) -> dict[str, Any]:

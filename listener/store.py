@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from listener import agenda, backlog, erasure, judgements, ledger, pages, rechecks, rollups
+from listener import agenda, backlog, days, erasure, judgements, ledger, pages, rechecks
 from listener.agenda import Due
 from listener.errors import StoreError
 from listener.ledger import DigestState
-from listener.migrations import BUSY_S, explained, moment_of, open_for_writing, stamp
+from listener.migrations import BUSY_S, explained, open_for_writing, stamp
 from listener.records import Page, Pending, Post, Run, Saved, Verdict
 from listener.rows import Authors, Privacy, post_row, storable
-from listener.schedule import local_day
 
 _RELINK_BATCH = 500
 
@@ -333,6 +332,11 @@ class Store:
         with self.writing() as connection:
             return judgements.save(connection, verdicts, now, self._meta("model"))
 
+    def note_model(self, name: str, confusion: str | None, now: datetime) -> None:
+        """Remembers what a model is known to take for what (JSON, see `shares`), so that shares can be corrected."""
+        with self.writing() as connection:
+            judgements.note_model(connection, name, confusion, now)
+
     # --- the digest ledger ---
 
     def claim_digest(
@@ -378,15 +382,7 @@ class Store:
 
     def _settle_zone(self) -> None:
         name = str(self.zone)
-        if self._meta("zone") == name:
-            return
-        self.connection.create_function("local_day", 1, self._stamped_day, deterministic=True)
-        with self.writing() as connection:
-            connection.execute("UPDATE posts SET day = local_day(coalesce(created_at, collected_at))")
-            rollups.rebuild(connection)
-            self._set_meta("zone", name)
-
-    def _stamped_day(self, text: str) -> str:
-        moment = moment_of(text)
-        assert moment
-        return local_day(moment, self.zone).isoformat()
+        if self._meta("zone") != name:
+            with self.writing() as connection:
+                days.settle(connection, self.zone)
+                self._set_meta("zone", name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -54,36 +55,76 @@ def judge(store: Store, model: str = "m1", now: datetime = NOW, **of: Any) -> in
     return store.save_verdicts([verdict(each, model=model, **of) for each in store.pending(model, 10_000)], now)
 
 
-def stored_rollup(connection: sqlite3.Connection) -> dict[tuple[Any, ...], tuple[int, ...]]:
-    found = {}
-    for row in connection.execute("SELECT * FROM daily"):
-        found[("daily", *row[:5])] = tuple(row[5:])
-    for row in connection.execute("SELECT * FROM daily_touchpoints"):
-        found[("touchpoint", *row[:5])] = tuple(row[5:])
+_KEYS = {
+    "daily": ("day", "brand", "source", "moment", "sentiment"),
+    "daily_touchpoints": ("day", "brand", "source", "touchpoint", "sentiment"),
+    "daily_pairs": ("day", "brand", "other", "source"),
+}
+Rollup = dict[tuple[str, ...], dict[str, int]]
+
+
+def stored_rollup(connection: sqlite3.Connection) -> Rollup:
+    """Every row of the rollups by table and key, without the columns that are 0."""
+    found: Rollup = {}
+    for table, keys in _KEYS.items():
+        cursor = connection.execute(f"SELECT * FROM {table}")
+        names = [each[0] for each in cursor.description]
+        for values in cursor:
+            row = dict(zip(names, values, strict=True))
+            key = (table, *(str(row.pop(each)) for each in keys))
+            found[key] = {name: value for name, value in row.items() if value}
     return found
 
 
-def counted_rollup(connection: sqlite3.Connection) -> dict[tuple[Any, ...], tuple[int, ...]]:
-    """What the rollup should hold, from the tables of posts and verdicts and by none of the store's own SQL."""
-    brands = defaultdict(list)
-    for post_id, brand in connection.execute("SELECT post_id, brand FROM mentions"):
+_JUDGED = """
+SELECT id, source, day, created_at, collected_at, rating, moment, sentiment, score, abstained, unread
+FROM posts, verdicts WHERE id = post_id AND deleted_at IS NULL AND copy_of IS NULL
+"""
+
+
+def counted_rollup(connection: sqlite3.Connection) -> Rollup:
+    """What the rollups should hold, from the tables of posts and verdicts and by none of the store's own SQL."""
+    zone = ZoneInfo(connection.execute("SELECT value FROM meta WHERE key = 'zone'").fetchone()[0])
+    brands, touchpoints = defaultdict(list), defaultdict(list)
+    for post_id, brand in connection.execute("SELECT post_id, brand FROM mentions ORDER BY brand"):
         brands[post_id].append(brand)
-    touchpoints = defaultdict(list)
     for post_id, touchpoint in connection.execute("SELECT post_id, touchpoint FROM verdict_touchpoints"):
         touchpoints[post_id].append(touchpoint)
-    sums: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * 6)
-    for post_id, day, source, rating, moment, sentiment, score, abstained, unread in connection.execute(
-        "SELECT id, day, source, rating, moment, sentiment, score, abstained, unread FROM posts, verdicts"
-        " WHERE id = post_id AND deleted_at IS NULL AND copy_of IS NULL"
-    ):
+    sums: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for (
+        post_id,
+        source,
+        day,
+        created,
+        collected,
+        rating,
+        moment,
+        sentiment,
+        score,
+        abstained,
+        unread,
+    ) in connection.execute(_JUDGED):
         told = moment == "tmot" and not abstained
-        feedback = rating is not None or told
-        satisfied = rating >= 0.75 if rating is not None else told and sentiment == "positive"
+        came = datetime.fromisoformat(collected).astimezone(zone).date()
+        wrote = datetime.fromisoformat(created or collected).astimezone(zone).date()
+        scored = {} if unread else {"score_sum": round(score * 1e6), "score_squares": round(score * score * 1e6)}
+        rated = {} if rating is None else {
+            "rating_sum": round(rating * 1e6), "rating_squares": round(rating * rating * 1e6)
+        }  # fmt: skip
+        added = {
+            "posts": 1, "abstained": abstained, "unread": unread, **scored, **rated,
+            "feedback": int(rating is not None or told),
+            "satisfied": int(rating >= 0.75 if rating is not None else told and sentiment == "positive"),
+            "late": int(came > wrote + timedelta(days=1)),
+        }  # fmt: skip
+        star = {} if rating is None else {f"stars_{1 + int(rating * 4 + 0.5)}": 1}
         for brand in brands[post_id] or [""]:
-            row = sums["daily", day, brand, source, "" if abstained else moment, "" if unread else sentiment]
-            added = (1, abstained, 0 if unread else round(score * 1e6), int(feedback), int(satisfied), unread)
-            for i, value in enumerate(added):
-                row[i] += value
+            key = (day, brand, source, "" if abstained else moment, "" if unread else sentiment)
+            sums["daily", *key].update(added | star)
             for touchpoint in touchpoints[post_id]:
-                sums["touchpoint", day, brand, source, touchpoint, sentiment][0] += 1
-    return {key: tuple(row[:1] if key[0] == "touchpoint" else row) for key, row in sums.items()}
+                of = {"posts": 1, "rated": int(rating is not None), **scored, **rated}
+                sums["daily_touchpoints", day, brand, source, touchpoint, sentiment].update(of)
+        research = int(moment in ("ltzmot", "zmot", "fmot") and not abstained)
+        for brand, other in combinations(brands[post_id], 2):
+            sums["daily_pairs", day, brand, other, source].update({"posts": 1, "research": research})
+    return {key: {name: value for name, value in row.items() if value} for key, row in sums.items()}

@@ -16,8 +16,8 @@ LAYERS = (
     "records errors text terms language query schedule resources engine.labels",
     "settings secrets engine.checkpoint example config log walls transport stream http mail backups migrations charts"
     " wording",
-    "sources engine scoring rollups backlog rows copies pages ledger agenda rechecks erasure judgements store counts"
-    " search health exports trends",
+    "sources engine scoring rollups backlog rows days copies pages ledger agenda rechecks erasure judgements store"
+    " counts search health exports trends",
     "figures digest_lines digest alerts",
     "linking tally backtest",
     "pipeline",
@@ -43,10 +43,11 @@ BESIDE = {
     "migrations": "backups",
     "pages": "backlog rollups rows copies",
     "agenda": "rows",
+    "days": "rollups rows",
     "ledger": "rows",
     "erasure": "backlog copies",
     "judgements": "backlog rollups rows",
-    "store": "agenda backlog erasure judgements rechecks rollups rows pages ledger",
+    "store": "agenda backlog days erasure judgements rechecks rows pages ledger",
     "trends": "backlog counts search health",
     "scoring": "engine",
     "digest_lines": "figures",

@@ -21,6 +21,7 @@ from listener.migrations import m001_first as m001
 from listener.migrations import m002_languages as m002
 from listener.migrations import m003_copies as m003
 from listener.migrations import m004_privacy as m004
+from listener.migrations import m005_figures as m005
 
 MIGRATIONS = Migrations("listener")
 BUSY_S = 30.0
@@ -44,6 +45,11 @@ def m003_copies(db: Database) -> None:
 @MIGRATIONS()
 def m004_privacy(db: Database) -> None:
     _execute(db, m004.STATEMENTS)
+
+
+@MIGRATIONS()
+def m005_figures(db: Database) -> None:
+    _execute(db, m005.STATEMENTS)
 
 
 def _execute(db: Database, statements: Iterable[str]) -> None:
