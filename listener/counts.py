@@ -8,11 +8,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS
 
 _Z = 1.959963984540054  # 95 % of a normal distribution
+Per = Literal["source", "moment", "phase", "sentiment", "touchpoint", "rating"]
+PARTS: tuple[Per, ...] = ("source", "moment", "phase", "sentiment", "touchpoint", "rating")
+ENOUGH = 10  # posts; a share of fewer is noise, and is not shown
 
 PERIODS = {
     "day": "day",
@@ -24,19 +27,53 @@ PERIODS = {
 
 COUNTS = """
 SELECT {period} AS period, brand, moment, sentiment, sum(posts) AS posts, sum(abstained) AS abstained,
-    sum(unread) AS unread, sum(score_sum) AS score_sum, sum(feedback) AS rated, sum(satisfied) AS satisfied
+    sum(unread) AS unread, sum(score_sum) AS score_sum, sum(feedback) AS rated, sum(satisfied) AS satisfied,
+    sum(stars_1) AS stars_1, sum(stars_2) AS stars_2, sum(stars_3) AS stars_3, sum(stars_4) AS stars_4,
+    sum(stars_5) AS stars_5, sum(rating_sum) AS rating_sum, sum(rating_squares) AS rating_squares, sum(late) AS late
 FROM {table} WHERE {which} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
+_SUMS = ("posts", "abstained", "unread", "score_sum", "rated", "satisfied", "rating_sum", "rating_squares", "late")
+_STARS = ("stars_1", "stars_2", "stars_3", "stars_4", "stars_5")
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A share (0..1) with its 95 % Wilson interval, and what it is a share of; None throughout when `n` is 0."""
+    """A figure with its 95 % interval, and how many posts it is a figure of; None throughout when `n` is 0."""
 
     value: float | None
     low: float | None
     high: float | None
     n: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether it may be told: the figure of a few posts is noise."""
+        return self.n >= ENOUGH and self.value is not None
+
+    def as_json(self) -> dict[str, float | None]:
+        """Null throughout where there is not enough data."""
+        return {name: getattr(self, name) if self.enough else None for name in ("value", "low", "high")}
+
+
+NOTHING = Interval(None, None, None, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """Shares of the posts that could be read. `corrected`: for the errors the model is known to make; else as counted,
+    and then those of moments are of the posts that did not abstain.
+    """
+
+    corrected: bool
+    research: Interval
+    transaction: Interval
+    feedback: Interval
+    none: Interval
+    zmot: Interval
+    tmot: Interval
+    negative: Interval
+    neutral: Interval
+    positive: Interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +90,17 @@ class Totals:
     none: int
     abstained: int
     unread: int  # of those: in a language no model knows, or without a word; their sentiment is in no count
-    net_sentiment: float | None  # (positive - negative) / (positive + negative)
+    late: int  # came in on a later day than the next, so that the digest of their day could not know them
+    net: Interval  # (positive - negative) / (positive + negative), -1..1
     csat: Interval  # of feedback: ratings, and tmot posts without one
     score: float | None  # mean, -1..1
+    rating: Interval  # mean of what was given, 0..1
+    stars: tuple[int, ...]  # posts with 1, 2, 3, 4 and 5 of 5 stars
+    shares: Shares
+
+    @property
+    def net_sentiment(self) -> float | None:
+        return self.net.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +112,12 @@ class DayTotals(Totals):
 class TrendRow(Totals):
     period: str  # 2026-11-22, 2026-W47 or 2026-11
 
-    @property
-    def zmot_share(self) -> Interval:
-        return wilson(self.moments["zmot"], self.posts - self.abstained)
-
-    @property
-    def tmot_share(self) -> Interval:
-        return wilson(self.moments["tmot"], self.posts - self.abstained)
-
     def as_json(self) -> dict[str, Any]:
         """The row of `trends --json`."""
+        shares = {
+            f"{name}_share": getattr(self.shares, name).as_json()
+            for name in ("zmot", "tmot", "research", "feedback", "negative", "positive")
+        }
         return {
             "period": self.period,
             "brand": self.brand,
@@ -86,14 +127,19 @@ class TrendRow(Totals):
             "transaction": self.transaction,
             "feedback": self.feedback,
             "none": self.none,
-            "zmot_share": _shown(self.zmot_share),
-            "tmot_share": _shown(self.tmot_share),
+            **{name: shares.pop(name) for name in ("zmot_share", "tmot_share")},
             **{sentiment: self.sentiments[sentiment] for sentiment in ("positive", "neutral", "negative")},
-            "net_sentiment": self.net_sentiment,
+            "net_sentiment": self.net.value,
             "score": self.score,
-            "csat": {**_shown(self.csat), "n": self.csat.n},
+            "csat": {**self.csat.as_json(), "n": self.csat.n},
             "abstained": self.abstained,
             "unread": self.unread,
+            "late": self.late,
+            "net": {**self.net.as_json(), "n": self.net.n},
+            **shares,
+            "corrected": self.shares.corrected,
+            "rating": {**self.rating.as_json(), "n": self.rating.n},
+            "stars": list(self.stars),
         }
 
 
@@ -108,24 +154,40 @@ def wilson(part: int, whole: int) -> Interval:
     return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)), whole)
 
 
-def _shown(share: Interval) -> dict[str, float | None]:
-    return {"value": share.value, "low": share.low, "high": share.high}
+def net(positive: int, negative: int) -> Interval:
+    """(positive - negative) / both, -1..1, from the interval of the positive share."""
+    share = wilson(positive, positive + negative)
+    if share.value is None or share.low is None or share.high is None:
+        return share
+    return Interval(2 * share.value - 1, 2 * share.low - 1, 2 * share.high - 1, share.n)
+
+
+def mean(total: float, squares: float, n: int, low: float = 0.0, high: float = 1.0) -> Interval:
+    """The mean of n values between `low` and `high` from their sum and the sum of their squares. Half a value at each
+    end is added to the variance, so that three equal values are not taken for certainty.
+    """
+    if not n:
+        return NOTHING
+    value = total / n
+    ends = (low - value) ** 2 / 2 + (high - value) ** 2 / 2
+    half = _Z * math.sqrt((max(0.0, squares - n * value * value) + ends) / (n + 1) / n)
+    return Interval(value, max(low, value - half), min(high, value + half), n)
 
 
 def totals(brand: str, rows: Iterable[sqlite3.Row]) -> dict[str, Any]:
-    """The fields of Totals from rows of COUNTS."""
+    """The fields of Totals, all but its shares, from rows of COUNTS."""
     moments, sentiments, sums = dict.fromkeys(MOMENTS, 0), dict.fromkeys(SENTIMENTS, 0), Counter[str]()
     for row in rows:
         if row["moment"]:
             moments[row["moment"]] += row["posts"]
         if row["sentiment"]:
             sentiments[row["sentiment"]] += row["posts"]
-        sums.update({name: row[name] for name in ("posts", "abstained", "unread", "score_sum", "rated", "satisfied")})
+        sums.update({name: row[name] for name in (*_SUMS, *_STARS)})
     phases = dict.fromkeys(PHASES.values(), 0)
     for moment, count in moments.items():
         phases[PHASES[moment]] += count
-    positive, negative = sentiments["positive"], sentiments["negative"]
     read = sums["posts"] - sums["unread"]
+    stars = tuple(sums[star] for star in _STARS)
     return {
         "brand": brand,
         "posts": sums["posts"],
@@ -134,7 +196,10 @@ def totals(brand: str, rows: Iterable[sqlite3.Row]) -> dict[str, Any]:
         **phases,
         "abstained": sums["abstained"],
         "unread": sums["unread"],
-        "net_sentiment": (positive - negative) / (positive + negative) if positive + negative else None,
+        "late": sums["late"],
+        "net": net(sentiments["positive"], sentiments["negative"]),
         "csat": wilson(sums["satisfied"], sums["rated"]),
         "score": sums["score_sum"] / 1_000_000 / read if read else None,
+        "rating": mean(sums["rating_sum"] / 1e6, sums["rating_squares"] / 1e6, sum(stars)),
+        "stars": stars,
     }

@@ -175,7 +175,7 @@ class Daemon:
             if self._loaded is None or self._loaded[0] is not config:  # its folder or threshold may have changed
                 if not store.count_pending(engine.name(config.model)):
                     return  # a daemon without work holds no model
-                self._loaded = (config, engine.load(config.model))
+                self._loaded = (config, pipeline.load_model(store, config, now_utc()))
                 log.event("model_loaded", model=self._loaded[1].model)
             done = sum(pipeline.classify_pending(store, self._loaded[1], now_utc, interrupted))
         if done:

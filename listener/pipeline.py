@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
-from listener import digest, linking, log, mail, schedule, sources, trends
+from listener import digest, engine, linking, log, mail, schedule, sources, trends
 from listener.config import Config, RecipientSettings, SourceSettings
 from listener.engine import Judge
 from listener.errors import (
@@ -253,6 +253,16 @@ def purge(store: Store, config: Config, now: datetime) -> dict[str, int]:
 
 
 # --- classify --------------------------------------------------------------------------------------------------------
+
+
+def load_model(store: Store, config: Config, now: datetime) -> Judge:
+    """The configured model; the database remembers what it is known to take for what.
+
+    Raises ModelError when it cannot be used.
+    """
+    judge = engine.load(config.model)
+    store.note_model(judge.model, engine.confusion(config.model), now)
+    return judge
 
 
 def classify_pending(

@@ -14,10 +14,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from listener import backlog
+from listener import backlog, shares
+from listener.breakdowns import pairs as pairs
+from listener.breakdowns import parts as parts
+from listener.breakdowns import voice as voice
+from listener.changes import changes as changes
 from listener.counts import COUNTS, PERIODS, totals
 from listener.counts import DayTotals as DayTotals
 from listener.counts import Interval as Interval
@@ -25,30 +29,20 @@ from listener.counts import TrendRow as TrendRow
 from listener.counts import wilson as wilson
 from listener.engine.labels import SENTIMENTS
 from listener.errors import StoreError
+from listener.filters import Filters as Filters
 from listener.health import SourceHealth as SourceHealth
 from listener.health import bookmarks as bookmarks
 from listener.health import source_health as source_health
+from listener.impacts import impact as impact
 from listener.migrations import BUSY_S, explained, refuse, stamp, state
+from listener.questions import questions as questions
 from listener.search import PostRow as PostRow
 from listener.search import brands as brands
-from listener.search import check_names, check_period, fts_query, readable
 from listener.search import posts as posts
+from listener.search import readable
 from listener.search import top_posts as top_posts
 
 Period = Literal["day", "week", "month"]
-
-# The last two need single posts, which the rollup does not hold.
-_FILTERS = {
-    "brands": "brand IN (SELECT value FROM json_each(:brands))",
-    "sources": "source IN (SELECT value FROM json_each(:sources))",
-    "moments": "moment IN (SELECT value FROM json_each(:moments))",
-    "sentiments": "sentiment IN (SELECT value FROM json_each(:sentiments))",
-    "since": "day >= :since",
-    "until": "day <= :until",
-    "touchpoints": "post_id IN (SELECT post_id FROM verdict_touchpoints"
-    " WHERE touchpoint IN (SELECT value FROM json_each(:touchpoints)))",
-    "query": "post_id IN (SELECT rowid FROM posts_fts WHERE posts_fts MATCH :query)",
-}
 
 _LATE = """
 SELECT count(*) FROM posts WHERE day = :day AND collected_at > :after AND deleted_at IS NULL
@@ -130,45 +124,28 @@ def open_reader(path: Path | str, zone: ZoneInfo) -> sqlite3.Connection:
     return reader
 
 
-def trends(
-    reader: sqlite3.Connection,
-    *,
-    by: Period = "day",
-    brands: Sequence[str] = (),
-    sources: Sequence[str] = (),
-    moments: Sequence[str] = (),
-    sentiments: Sequence[str] = (),
-    touchpoints: Sequence[str] = (),
-    since: date | None = None,
-    until: date | None = None,
-    query: str = "",
-) -> list[TrendRow]:
+def trends(reader: sqlite3.Connection, *, by: Period = "day", **filters: Any) -> list[TrendRow]:
     """One row for each period and brand that has posts, in that order; "" stands for posts that name no brand, and a
-    post that names two counts in both. Names within one argument are alternatives. `query` is that of `posts`.
+    post that names two counts in both. `filters` are the fields of `Filters`.
 
     Raises ListenerError: a name that does not exist, `since` after `until`, a query that cannot be read.
     """
-    check_period(since, until)
-    check_names(reader, named=brands, moments=moments, sentiments=sentiments, touchpoints=touchpoints, sources=sources)
-    given = {
-        "brands": json.dumps(brands) if brands else None,
-        "sources": json.dumps(sources) if sources else None,
-        "moments": json.dumps(moments) if moments else None,
-        "sentiments": json.dumps(sentiments) if sentiments else None,
-        "touchpoints": json.dumps(touchpoints) if touchpoints else None,
-        "since": since and since.isoformat(),
-        "until": until and until.isoformat(),
-        "query": fts_query(query) or None,
-    }
-    used = {name: value for name, value in given.items() if value is not None}
-    table = "contributions" if "touchpoints" in used or "query" in used else "daily"
-    which = " AND ".join(_FILTERS[name] for name in used) or "true"
-    with readable(query):
-        rows = reader.execute(COUNTS.format(period=PERIODS[by], table=table, which=which), used).fetchall()
+    chosen = Filters(**filters)
+    chosen.check(reader)
+    table, which, values = chosen.where()
+    with readable(chosen.query):
+        rows = reader.execute(COUNTS.format(period=PERIODS[by], table=table, which=which), values).fetchall()
     groups: dict[tuple[str, str], list[sqlite3.Row]] = {}
     for row in rows:
         groups.setdefault((row["period"], row["brand"]), []).append(row)
-    return [TrendRow(period=period, **totals(brand, group)) for (period, brand), group in groups.items()]
+    found = [totals(brand, group) for (_, brand), group in groups.items()]
+    # Of posts that were chosen by what the model made of them, the model's errors are others.
+    chosen_by_verdict = chosen.moments or chosen.phases or chosen.sentiments
+    told = shares.of(found, None if chosen_by_verdict else shares.corrections(reader))
+    return [
+        TrendRow(period=period, shares=share, **each)
+        for (period, _), each, share in zip(groups, found, told, strict=True)
+    ]
 
 
 def day_totals(reader: sqlite3.Connection, day: date, brand: str) -> DayTotals:
@@ -245,7 +222,9 @@ def _days_totals(reader: sqlite3.Connection, days: Sequence[date], brand: str) -
     groups: dict[str, list[sqlite3.Row]] = {}
     for row in reader.execute(query, (brand, _json_days(days))):
         groups.setdefault(row["period"], []).append(row)
-    return [DayTotals(day=day, **totals(brand, groups.get(day.isoformat(), ()))) for day in days]
+    found = [totals(brand, groups.get(day.isoformat(), ())) for day in days]
+    told = shares.of(found, shares.corrections(reader))
+    return [DayTotals(day=day, shares=share, **each) for day, each, share in zip(days, found, told, strict=True)]
 
 
 def _history(reader: sqlite3.Connection, day: date, brand: str, weeks: int) -> list[date]:

@@ -17,7 +17,7 @@ LAYERS = (
     "settings secrets engine.checkpoint example config log walls transport stream http mail backups migrations charts"
     " wording",
     "sources engine scoring rollups backlog rows days copies pages ledger agenda rechecks erasure judgements store"
-    " counts search health exports trends",
+    " counts shares search filters breakdowns impacts changes questions health exports trends",
     "figures digest_lines digest alerts",
     "linking tally backtest",
     "pipeline",
@@ -48,7 +48,13 @@ BESIDE = {
     "erasure": "backlog copies",
     "judgements": "backlog rollups rows",
     "store": "agenda backlog days erasure judgements rechecks rows pages ledger",
-    "trends": "backlog counts search health",
+    "shares": "counts",
+    "filters": "search",
+    "breakdowns": "counts filters",
+    "impacts": "breakdowns counts filters",
+    "changes": "counts filters shares",
+    "questions": "filters search",
+    "trends": "backlog breakdowns changes counts shares filters impacts questions search health",
     "scoring": "engine",
     "digest_lines": "figures",
     "digest": "digest_lines figures",

@@ -64,12 +64,12 @@ def test_import_classify_trends_the_whole_way(at):
     }  # fmt: skip
     assert list(rows[0]) == [
         "period", "brand", "posts", "moments", "research", "transaction", "feedback", "none", "zmot_share",
-        "tmot_share",
-        "positive", "neutral", "negative", "net_sentiment", "score", "csat", "abstained",
-        "unread",
+        "tmot_share", "positive", "neutral", "negative", "net_sentiment", "score", "csat", "abstained", "unread",
+        "late", "net", "research_share", "feedback_share", "negative_share", "positive_share", "corrected", "rating",
+        "stars",
     ]  # fmt: skip
     loved = by_key["2026-11-21", "Harbour"]
-    assert loved["csat"]["value"] == 1.0 and loved["csat"]["n"] == 1
+    assert loved["csat"]["value"] is None and loved["csat"]["n"] == 1
     for row in rows:
         assert sum(row["moments"].values()) + row["abstained"] == row["posts"]
         assert row["positive"] + row["neutral"] + row["negative"] == row["posts"]

@@ -72,8 +72,9 @@ def test_a_row_is_as_the_manual_says(reader: sqlite3.Connection, tell: Callable[
     shown = row.as_json()
     assert list(shown) == [
         "period", "brand", "posts", "moments", "research", "transaction", "feedback", "none", "zmot_share",
-        "tmot_share", "positive", "neutral", "negative", "net_sentiment", "score", "csat", "abstained",
-        "unread",
+        "tmot_share", "positive", "neutral", "negative", "net_sentiment", "score", "csat", "abstained", "unread",
+        "late", "net", "research_share", "feedback_share", "negative_share", "positive_share", "corrected", "rating",
+        "stars",
     ]  # fmt: skip
     assert json.loads(json.dumps(shown)) == shown
     assert (row.period, row.brand, row.posts, row.abstained) == ("2026-11-22", "Acme", 12, 2)
@@ -83,8 +84,8 @@ def test_a_row_is_as_the_manual_says(reader: sqlite3.Connection, tell: Callable[
     assert shown["net_sentiment"] == pytest.approx(3 / 7)
     assert shown["score"] == pytest.approx(0.7 * (5 - 2) / 12)
     assert shown["zmot_share"]["value"] == pytest.approx(3 / 10)  # the two that abstained are in no denominator
-    assert shown["csat"]["n"] == 5  # three tmot, two rated
-    assert shown["csat"]["value"] == pytest.approx(2 / 5)
+    assert (row.csat.n, row.csat.value) == (5, pytest.approx(2 / 5))  # three tmot, two rated
+    assert shown["csat"] == {"value": None, "low": None, "high": None, "n": 5}, "five answers are not enough data"
 
 
 def test_a_share_of_nothing_is_null(reader: sqlite3.Connection, tell: Callable[..., None]) -> None:

@@ -38,6 +38,11 @@ _FIGURES = ["macro-F1", "macro-recall", "accuracy", "ECE"]
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where the floors are; else gate.json beside the configured model (not beside --model: that is held to them).",
 )
+@click.option(
+    "--write-confusion",
+    is_flag=True,
+    help="Note in the model's config.json what it takes for what on FILE: `trends` corrects its shares by that.",
+)
 @click.option("--json", "json_", is_flag=True, help="Every figure as JSON.")
 @common
 def evaluate(
@@ -52,6 +57,7 @@ def evaluate(
     write_gate: bool,
     allow_regression: bool,
     gate_file: Path | None,
+    write_confusion: bool,
     json_: bool,
 ) -> None:
     """Measures the model on FILE: labelled posts as `train --labels` reads them, or texts with a "label" alone.
@@ -80,11 +86,22 @@ def evaluate(
         as_json({"model": report.as_json(), "baselines": {name: _plain(each) for name, each in beside.items()}})
     else:
         _show(report, beside, file)
+    if write_confusion:
+        _note(engine.folder(settings), file, report)
     floors = gate_file or engine.folder(config.model) / "gate.json"
     if gate:
         _check(floors, file, report)
     if write_gate:
         _write(floors, file, report, allow_regression)
+
+
+def _note(folder: Path, file: Path, report: Report) -> None:
+    from listener.training.export import write_confusion
+
+    if report.confusion is None:
+        raise click.ClickException(f"{file} has no posts of some label, so that nobody can tell what it is taken for")
+    write_confusion(folder, report.confusion)
+    say(f"{folder / 'config.json'}: confusion on the {report.posts:,} posts of {file.name} written")
 
 
 def _check(floors: Path, file: Path, report: Report) -> None:

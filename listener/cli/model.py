@@ -42,7 +42,7 @@ def classify(config: Config, file: IO[bytes] | None) -> None:
         waiting = store.count_pending(engine.name(config.model))
         if waiting:
             with progress("classifying", waiting) as advance:
-                for number in pipeline.classify_pending(store, engine.load(config.model), now_utc):
+                for number in pipeline.classify_pending(store, pipeline.load_model(store, config, now_utc()), now_utc):
                     advance(number)
     say(f"{count(waiting, 'post')} judged" if waiting else "Every stored post has its verdict.")
 

@@ -48,7 +48,7 @@ def init(path: Path) -> None:
 def demo(config: Config, out: Path) -> None:
     """Sample posts the whole way, offline: verdicts, trends and a digest to open. Touches no database of yours."""
     from listener import demo as samples
-    from listener import engine, pipeline
+    from listener import pipeline
     from listener.cli import reading
     from listener.daemon import now_utc
 
@@ -58,7 +58,7 @@ def demo(config: Config, out: Path) -> None:
     with pipeline.open_store(config) as store:
         posts = samples.store_posts(store, config, now)
         with progress("classifying", posts) as advance:
-            for number in pipeline.classify_pending(store, engine.load(config.model), now_utc):
+            for number in pipeline.classify_pending(store, pipeline.load_model(store, config, now_utc()), now_utc):
                 advance(number)
     say(f"{posts} sample posts about an invented hotel group and its rival, judged. By week:\n")
     reading.show_trends(config, by="week")

@@ -5,27 +5,27 @@ from __future__ import annotations
 import csv
 import sys
 from contextlib import closing
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from listener.cli import showing
 from listener.cli.shared import DAY, as_json, common, say, share, table, width
-from listener.engine.labels import MOMENT_NAMES, MOMENTS, SENTIMENTS, TOUCHPOINTS
+from listener.cli.showing import NAMELESS
+from listener.counts import PARTS
+from listener.engine.labels import MOMENT_NAMES, MOMENTS, PHASES, SENTIMENTS, TOUCHPOINTS
 from listener.language import LANGUAGES
 
 if TYPE_CHECKING:
     from listener.config import Config
-    from listener.counts import TrendRow
+    from listener.counts import Interval, TrendRow
     from listener.search import PostRow
 
 
 _MOMENTS = ", ".join(f"{moment} ({name.split(' (')[0]})" for moment, name in MOMENT_NAMES.items())
-_NAMELESS = "(none)"
 _LEGEND = (
-    "ZMOT, TMOT: share of the posts that look around before buying, or tell how it was, and its 95 % interval; posts "
-    "the model was unsure of or could not read are left out. CSAT: the satisfied among feedback. net: "
-    "(positive - negative) / both."
+    "ZMOT, TMOT: share of the posts that look around before buying, or tell how it was{corrected}, and its 95 % "
+    "interval. CSAT: the satisfied among feedback. net: (positive - negative) / both."
 )
 
 
@@ -57,29 +57,32 @@ def filters(command: Any) -> Any:
 @click.command(short_help="Counts, shares and sentiment by period and brand.")
 @filters
 @click.option(
+    "--phase", multiple=True, type=click.Choice(list(dict.fromkeys(PHASES.values()))), help="Posts of a phase."
+)
+@click.option("--rating", multiple=True, type=click.IntRange(1, 5), metavar="STARS", help="Posts with 1 to 5 stars.")
+@click.option("--query", default="", help='Posts that a search finds: words, "phrases", prefix*, AND, OR, NOT.')
+@click.option(
     "--by", type=click.Choice(["day", "week", "month"]), default="day", show_default=True, help="Length of a period."
+)
+@click.option("--per", type=click.Choice(PARTS), help="Take every period apart by this.")
+@click.option(
+    "--show",
+    type=click.Choice(showing.SHOWS),
+    default="periods",
+    show_default=True,
+    help="Or else: the brands' share of voice, what touchpoints do to sentiment, what changed since the period before, "
+    "brands weighed against each other, questions asked before buying.",
 )
 @click.option("--json", "json_", is_flag=True, help="Rows as JSON, with every interval.")
 @click.option("--csv", "csv_", is_flag=True, help="Rows as CSV.")
 @common
-def trends(
-    config: Config,
-    brand: tuple[str, ...],
-    source: tuple[str, ...],
-    moment: tuple[str, ...],
-    sentiment: tuple[str, ...],
-    touchpoint: tuple[str, ...],
-    since: date | None,
-    until: date | None,
-    by: Any,
-    json_: bool,
-    csv_: bool,
-) -> None:
+def trends(config: Config, by: str, per: Any, show: str, json_: bool, csv_: bool, **chosen: Any) -> None:
     """Counts, shares and sentiment by period and brand.
 
     A post that names two brands counts in both. Research, transaction (purchase and waiting), feedback and none are
-    counts of posts. ZMOT and TMOT are shares of the posts the model was sure of, CSAT is the share of the satisfied
-    among feedback, each with its 95 % interval; net sentiment is (positive - negative) / (positive + negative).
+    counts of posts. ZMOT and TMOT are shares of posts, corrected for the errors the model is known to make; CSAT is the
+    share of the satisfied among feedback; each with its 95 % interval, and "too few" under ten posts. Net sentiment is
+    (positive - negative) / (positive + negative).
 
     Filters may be repeated. A screen of less than 110 columns shows the shares without the counts. docs/reading.md
     explains every figure.
@@ -89,27 +92,36 @@ def trends(
 
     if json_ and csv_:
         raise click.UsageError("--json and --csv exclude each other")
+    if csv_ and (per or show != "periods"):
+        raise click.UsageError("--csv is for periods; the others come as --json")
+    if per and show != "periods":
+        raise click.UsageError("--per takes periods apart; leave out --show")
+    wanted = {_FIELDS.get(name, name): value for name, value in chosen.items()}
     with closing(reading.open_reader(config.database, config.zone)) as reader:
-        rows = reading.trends(
-            reader,
-            by=by,
-            brands=brand,
-            sources=source,
-            moments=moment,
-            sentiments=sentiment,
-            touchpoints=touchpoint,
-            since=since,
-            until=until,
-        )
+        if per:
+            showing.show_parts(reader, per, by, wanted, json_)
+        elif show != "periods":
+            showing.show(reader, show, by, wanted, json_)
+        else:
+            _show_periods(reading.trends(reader, by=by, **wanted), json_, csv_)  # type: ignore[arg-type]
         waiting = reading.waiting(reader)
+    if waiting:
+        say(f"Not counted yet: {count(waiting, 'post')} without a verdict; `listener classify` judges.")
+
+
+# What the options are called, which people give one at a time, and the fields of `Filters`.
+_FIELDS = {
+    name: f"{name}s" for name in ("brand", "source", "moment", "phase", "sentiment", "touchpoint", "rating")
+}  # fmt: skip
+
+
+def _show_periods(rows: list[TrendRow], json_: bool, csv_: bool) -> None:
     if json_:
         as_json([row.as_json() for row in rows])
     elif csv_:
         _write_csv(rows)
     else:
         _draw(rows)
-    if waiting:
-        say(f"Not counted yet: {count(waiting, 'post')} without a verdict; `listener classify` judges.")
 
 
 def show_trends(config: Config, by: Any) -> None:
@@ -129,7 +141,7 @@ def _draw(rows: list[TrendRow]) -> None:
         return
     figures: dict[str, list[Any]] = {
         "period": [r.period for r in rows],
-        "brand": [r.brand or _NAMELESS for r in rows],
+        "brand": [r.brand or NAMELESS for r in rows],
         "posts": [r.posts for r in rows],
         "research": [r.research for r in rows],
         "trans-\naction": [r.transaction for r in rows],
@@ -137,17 +149,26 @@ def _draw(rows: list[TrendRow]) -> None:
         "none": [r.none for r in rows],
         "unsure": [r.abstained - r.unread for r in rows],
         "not\nread": [r.unread for r in rows],
-        "ZMOT": [share(r.zmot_share) for r in rows],
-        "TMOT": [share(r.tmot_share) for r in rows],
-        "net": ["-" if r.net_sentiment is None else f"{r.net_sentiment:+.2f}" for r in rows],
+        "ZMOT": [share(r.shares.zmot) for r in rows],
+        "TMOT": [share(r.shares.tmot) for r in rows],
+        "net": [_net(r.net) for r in rows],
         "CSAT": [share(r.csat) for r in rows],
     }
     if not any(figures["not\nread"]):
         del figures["not\nread"]
     names = list(figures)
     table(names, zip(*figures.values(), strict=True), right=names[2:], whole=["period"], spare=names[3:7])
-    nameless = f" {_NAMELESS}: posts that name none of the brands." if any(not r.brand for r in rows) else ""
-    say(click.wrap_text(_LEGEND + nameless, min(width(), 120)))
+    nameless = f" {NAMELESS}: posts that name none of the brands." if any(not r.brand for r in rows) else ""
+    corrected = ", corrected for the errors the model is known to make" if rows[0].shares.corrected else ""
+    late = sum(r.late for r in rows)
+    # Of a history that was imported or walked into, nearly all is late, and it is no news.
+    few = 0 < late < sum(r.posts for r in rows) / 2
+    came = f" {late:,} of the posts came in after the digest of their day." if few else ""
+    say(click.wrap_text(_LEGEND.format(corrected=corrected) + nameless + came, min(width(), 120)))
+
+
+def _net(net: Interval) -> str:
+    return "-" if net.value is None else f"{net.value:+.2f}" if net.enough else "too few"
 
 
 def _write_csv(rows: list[TrendRow]) -> None:

@@ -147,6 +147,8 @@ def share(interval: Interval) -> str:
     """A share and its interval in per cent: 21% 13-34."""
     if interval.value is None or interval.low is None or interval.high is None:
         return "-"
+    if not interval.enough:
+        return "too few"
     return f"{interval.value:.0%} {interval.low * 100:.0f}-{interval.high * 100:.0f}"
 
 

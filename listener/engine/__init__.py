@@ -82,6 +82,17 @@ def load(settings: ModelSettings) -> RoutingClassifier:
     return RoutingClassifier(model, usual, _known(settings), others)
 
 
+def confusion(settings: ModelSettings) -> str | None:
+    """What the configured models are known to take for what, see `onnx.model_confusion`. None where it is not known:
+    of models for single heads or languages, or with another threshold than the model's own.
+    """
+    if settings.heads or settings.languages or settings.abstain_below is not None:
+        return None
+    from listener.engine.onnx import model_confusion
+
+    return model_confusion(folder(settings))
+
+
 def _joined(settings: ModelSettings, usual: str, others: Mapping[str, str]) -> str:
     """One name for all models, another when one of them changes or is to know other languages: posts are due again."""
     knows = [] if settings.knows is None else [f"knows:{','.join(sorted(settings.knows))}"]

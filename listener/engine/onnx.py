@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from listener.engine import batches, head_and_tail
 from listener.engine.calibration import WIDTH, Calibration, Floats, check_labels, probabilities, to_scores
+from listener.engine.labels import MOMENTS, SENTIMENTS
 from listener.errors import ModelError
 from listener.records import Scores
 
@@ -100,6 +101,23 @@ def model_languages(folder: Path) -> tuple[str, ...]:
     if not isinstance(languages, list) or not all(isinstance(each, str) for each in languages):
         raise ModelError(f'{folder / "config.json"}: "languages" is not a list like ["en", "de"]. Correct it.')
     return tuple(languages)
+
+
+def model_confusion(folder: Path) -> str | None:
+    """What the model in `folder` is known to take for what, as JSON for `shares.parse`; None where nobody measured it.
+
+    Raises ModelError when the table is not one of our labels.
+    """
+    found = _read_config(folder).get("confusion")
+    if found is None:
+        return None
+    try:
+        sizes = {head: {true: len(row) for true, row in found[head].items()} for head in ("moments", "sentiments")}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ModelError(f'{folder / "config.json"}: "confusion" cannot be read. Reinstall the model.') from error
+    if sizes != {"moments": dict.fromkeys(MOMENTS, len(MOMENTS) + 1), "sentiments": dict.fromkeys(SENTIMENTS, 3)}:
+        raise ModelError(f'{folder / "config.json"}: "confusion" is of other labels than ours. Reinstall the model.')
+    return json.dumps(found)
 
 
 def _name(config: dict[str, Any]) -> str:

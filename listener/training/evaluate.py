@@ -78,6 +78,7 @@ class Report:
     abstention: tuple[tuple[float, float], ...]  # share abstaining, accuracy of the moment of the others
     gain_at_15: Figure | None  # accuracy of the moment when 15 % abstain, less that of all
     sources: tuple[SourceReport, ...]
+    confusion: dict[str, dict[str, list[int]]] | None  # as `shares` reads it; None where a head has no labels
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -116,6 +117,7 @@ def evaluate(classifier: Classifier, examples: Sequence[Example], advance: Calla
         ) if known.any() else (),
         gain_at_15=_gain(confidence[known], right) if known.any() else None,
         sources=_sources([x for x in examples if x.moment != UNKNOWN], moments[known], guessed[known]),
+        confusion=_confusion(scores, examples),
     )  # fmt: skip
 
 
@@ -145,6 +147,19 @@ def _head(labels: Sequence[str], truth: Labels, matrix: NDArray[np.floating]) ->
     if not known.any():
         return None
     return head_report(labels, truth[known], matrix.argmax(axis=1)[known], matrix.max(axis=1)[known])
+
+
+def _confusion(scores: Sequence[Scores], examples: Sequence[Example]) -> dict[str, dict[str, list[int]]] | None:
+    """True label -> posts guessed as each label; those of moments that the model was unsure of are counted last."""
+    moments = {label: [0] * (len(MOMENTS) + 1) for label in MOMENTS}
+    sentiments = {label: [0] * len(SENTIMENTS) for label in SENTIMENTS}
+    for score, example in zip(scores, examples, strict=True):
+        if example.moment != UNKNOWN:
+            moments[MOMENTS[example.moment]][-1 if score.abstained else MOMENTS.index(score.moment)] += 1
+        if example.sentiment != UNKNOWN:
+            sentiments[SENTIMENTS[example.sentiment]][SENTIMENTS.index(score.sentiment)] += 1
+    full = all(map(sum, (*moments.values(), *sentiments.values())))
+    return {"moments": moments, "sentiments": sentiments} if full else None
 
 
 def _gain(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> Figure:

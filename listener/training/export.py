@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -135,3 +136,15 @@ def write_config(out: Path, *, name: str, version: str, max_tokens: int, calibra
         "sha256": hashlib.sha256((out / "model.onnx").read_bytes()).hexdigest(),
     }
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def write_confusion(folder: Path, confusion: Mapping[str, Any]) -> None:
+    """Adds to config.json what the model was seen to take for what, by which the shares of trends are corrected."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | {"confusion": confusion}
+    text = json.dumps(config, indent=2)
+    path.write_text(re.sub(r"\[[^\[\]{}\"]*\]", _on_one_line, text) + "\n", encoding="utf-8")
+
+
+def _on_one_line(numbers: re.Match[str]) -> str:
+    return " ".join(numbers.group().split()).replace("[ ", "[").replace(" ]", "]")
