@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from listener.charts.looks import Look, Spec, words
+from listener.charts.looks import LEFT, Look, Spec, words
 
-NAMES = 176  # pixels for the names to the left
+NAMES = 132  # pixels for the names, beyond those where other pictures have the numbers of their axis
 _ROW = 30  # pixels of a row
 
 
@@ -18,7 +18,7 @@ def rows_y(number: int) -> Spec:
 
 def bars(values: Sequence[Spec], look: Look, width: int) -> Spec:
     """Bars from values of `label`, `share`, `sign` (what is written after the bar) and `told`."""
-    plot, y = width - 32, rows_y(len(values))
+    plot, y = width - LEFT - 32, rows_y(len(values))
     rows = [{**value, "row": row, "zero": 0} for row, value in enumerate(values)]
     scale = {"domain": [0, max(value["share"] for value in values) or 1], "range": [NAMES, plot - 96], "nice": False}
     x: Spec = {"field": "share", "type": "quantitative", "scale": scale, "axis": None}
@@ -28,7 +28,7 @@ def bars(values: Sequence[Spec], look: Look, width: int) -> Spec:
     layers = [
         {"data": {"values": rows}, "mark": bar, "encoding": {**seen, "tooltip": tip, "description": tip}},
         _written(rows, "sign", look, x=x, y=y, dx=8),
-        _written(rows, "label", look, x={"value": 0}, y=y, ink=look.ink),
+        _written(rows, "label", look, x={"value": -LEFT}, y=y, ink=look.ink),
     ]
     return {"width": plot, "height": _ROW * len(rows), "layer": layers}
 
@@ -40,7 +40,7 @@ def intervals(
 
     `marks` are places of the axis and their names, the first and last of them its ends.
     """
-    plot, y = width - 32, rows_y(len(values))
+    plot, y = width - LEFT - 32, rows_y(len(values))
     rows = [{**value, "row": row} for row, value in enumerate(values)]
     places = [place for place, _ in marks]
     scale = {"domain": [places[0], places[-1]], "range": [NAMES, plot - 64], "nice": False}
@@ -55,7 +55,7 @@ def intervals(
     layers = [
         {"data": {"values": rows}, "mark": stroke, "encoding": between},
         {"data": {"values": rows}, "mark": {"type": "point", "size": 80, "shape": shape}, "encoding": at},
-        _written(rows, "label", look, x={"value": 0}, y=y, ink=look.ink),
+        _written(rows, "label", look, x={"value": -LEFT}, y=y, ink=look.ink),
         _written(rows, "sign", look, x={"value": plot}, y=y, align="right", fontWeight="bold"),
         words(ends, look, x={**x, "field": "value"}, y=below, align="center", baseline="top"),
     ]

@@ -55,7 +55,7 @@ def voice(rows: Sequence[TrendRow], *, theme: Theme = "light", width: int = 600)
          f"{totals[brand]:,}", "told": f"{label}: {count(totals[brand], 'mention')}"}
         for brand, label in labels.items()
     ]  # fmt: skip
-    return framed({"title": {**heading, "dx": 0}, **bars(values, look, width)}, look, alt)
+    return framed({"title": heading, **bars(values, look, width)}, look, alt)
 
 
 def _lines(
@@ -73,7 +73,7 @@ def _lines(
     for points, brand, colour, shape in zip(lines, labels, look.brands, SHAPES, strict=False):
         layers += line(points, colour, shape, over, height)
         share = points[-1]["share"]
-        ends.append({"label": f"{name(brand, 14)} {per_cent(share)}", "color": colour, "share": share})
+        ends.append({"label": f"{per_cent(share)} {name(brand, 20)}", "color": colour, "share": share})
     layers += [*end_labels(ends, look, height, plot), periods.names(over, look, HEIGHT)]
     return {"width": plot, "height": HEIGHT, "layer": layers}
 
@@ -102,7 +102,7 @@ def net(rows: Sequence[TrendRow], *, theme: Theme = "light", width: int = 600) -
     over = periods.span(row.period for row in rows)
     heading = title(text, f"(positive − negative) / both, {over.whole}", "Stroke: where it is with 95% certainty")
     alt = f"Net sentiment, {over.whole}: {'; '.join(value['told'] for value in values)}."
-    return framed({"title": {**heading, "dx": 0}, **intervals(values, look, width, _BALANCE)}, look, alt)
+    return framed({"title": heading, **intervals(values, look, width, _BALANCE)}, look, alt)
 
 
 def _balance(rows: Sequence[TrendRow], label: str, look: Look) -> Spec | None:

@@ -83,7 +83,7 @@ def _config(look: Look) -> Spec:
         },
         "axisY": {"minExtent": LEFT, "maxExtent": LEFT, "tickCount": 4},
         "title": {
-            "anchor": "start", "frame": "group", "offset": 14, "dx": -LEFT, "color": look.ink,
+            "limit": 560, "anchor": "start", "frame": "group", "offset": 14, "dx": -LEFT, "color": look.ink,
             "fontSize": _TITLE_SIZE, "fontWeight": "bold", "subtitleColor": look.mute, "subtitleFontSize": _TEXT_SIZE,
             "subtitlePadding": 5,
         },
@@ -115,8 +115,8 @@ def words(
 def nothing(heading: Spec, look: Look, width: int, why: str) -> Spec:
     """The picture of no data: it says so."""
     plot = width - LEFT - 32
-    layer = words([{"label": why}], look, x={"value": 0}, y={"value": 24}, fontSize=13)
-    return framed({"title": {**heading, "dx": 0}, "width": plot, "height": 48, "layer": [layer]}, look, why)
+    layers = [words([{"label": why}], look, x={"value": -LEFT}, y={"value": 8}, fontSize=13), edge(plot, 0)]
+    return framed({"title": heading, "width": plot, "height": 16, "layer": layers}, look, why)
 
 
 def name(brand: str, limit: int = _NAME) -> str:

@@ -70,7 +70,7 @@ def _phases(rows: Sequence[TrendRow], look: Look, width: int) -> Spec:
     heading = title(text, f"{name(last.brand)}, {over.told}", f"{strokes}: where the share is with 95% certainty")
     if over.length == 1:
         picture = intervals([_row(phase, *of[0], look) for phase, of in known.items()], look, width, _QUARTERS)
-        return framed({"title": {**heading, "dx": 0}, **picture}, look, alt)
+        return framed({"title": heading, **picture}, look, alt)
     return framed({"title": heading, **_over_time(known, over, look, width - LEFT - MARGIN - 32)}, look, alt)
 
 

@@ -35,7 +35,7 @@ _LINE = 17
 _HIGHEST = 24  # pixels a post, or a day of one post would look like a day of many
 _WIDEST = 56  # pixels of a bar
 _ROW = 26
-_NAMES = 150
+_NAMES = 140
 STEPS = {"ltzmot": "Trigger", "zmot": "Research", "fmot": "First sight", "smot": "Purchase", "imot": "Waiting",
          "tmot": "Feedback"}  # fmt: skip
 _SENTIMENTS = ("positive", "neutral", "negative")
@@ -66,7 +66,7 @@ def journey(steps: Mapping[str, Mapping[str, int]], *, who: str = "", theme: The
 
     `who` and when, in words, as the line below the title.
     """
-    look, heading = LOOKS[theme], title("Where people are on the way, and how they feel", who)
+    look, heading = LOOKS[theme], title("Where people are on the way, and how they feel", name(who, 90) if who else "")
     found = {moment: _counts(steps.get(moment, {})) for moment in STEPS}
     if not any(sum(of.values()) for of in found.values()):
         return nothing(heading, look, width, "No judged posts here that are on the way to a purchase or after it.")
@@ -168,15 +168,15 @@ def touchpoints(
     counts: Mapping[str, Mapping[str, int]], *, who: str = "", theme: Theme = "light", width: int = 600
 ) -> Spec:
     """What posts speak of, the most spoken of first, as bars from one line: {"staff": {"negative": 3, ...}, ...}."""
-    look, heading = LOOKS[theme], title("What people speak about, and how they feel", who)
+    look, heading = LOOKS[theme], title("What people speak about, and how they feel", name(who, 90) if who else "")
     found = {key: _counts(of) for key, of in counts.items() if sum(of.values())}
     if not found:
         return nothing(heading, look, width, "No judged posts here that speak of a touchpoint.")
     order = sorted(found, key=lambda key: (-sum(found[key].values()), key))
-    plot, y = width - 32, rows_y(len(order))
+    plot, y = width - LEFT - 32, rows_y(len(order))
     left, right = (max(of[key] for of in found.values()) for key in ("negative", "positive"))
     whole = max(left + right, 1)
-    scale = {"domain": [-left, whole - left], "range": [_NAMES + 34, plot - 116], "nice": False}
+    scale = {"domain": [-left, whole - left], "range": [_NAMES, plot - 116], "nice": False}
     x: Spec = {"type": "quantitative", "scale": scale, "axis": {"values": [0], "labels": False, "grid": True}}
     names = {key: capital(TOUCHPOINT_NAMES.get(key, key)) for key in order}
     values = [{"row": row, **_value(found[key], row, 0.3, names[key])} for row, key in enumerate(order)]
@@ -185,7 +185,7 @@ def touchpoints(
     neutral = [{"row": value["row"], "label": f"{value['neutral']:,}"} for value in values]
     head: Spec = {"value": -10}
     layers += [
-        words(named, look, x={"value": 0}, y=y, ink=look.ink),
+        words(named, look, x={"value": -LEFT}, y=y, ink=look.ink),
         words(neutral, look, x={"value": plot}, y=y, align="right"),
         words([{"label": "Neutral"}], look, x={"value": plot}, y=head, align="right", fontWeight="bold"),
         words([{"at": 0, "label": "Negative", "color": look.negative}], look, x={**x, "field": "at"}, y=head,
@@ -195,7 +195,7 @@ def touchpoints(
     ]  # fmt: skip
     told = [f"{names[key].lower()} {_told(found[key])}" for key in order]
     alt = f"Posts by touchpoint: {'; '.join(told)}."
-    picture = {"title": {**heading, "dx": 0}, "width": plot, "height": _ROW * len(order), "layer": layers}
+    picture = {"title": heading, "width": plot, "height": _ROW * len(order), "layer": layers}
     return framed(picture, look, alt)
 
 
