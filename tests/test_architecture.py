@@ -47,7 +47,7 @@ BESIDE = {
     "erasure": "backlog copies",
     "judgements": "backlog rollups rows",
     "store": "agenda backlog days erasure judgements rechecks rows pages ledger",
-    "charts": "counts",
+    "charts": "counts trends",
     "trends": "backlog counts search health",
     "scoring": "engine",
     "digest_lines": "figures",

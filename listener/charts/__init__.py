@@ -14,7 +14,10 @@ from listener.charts.looks import LOOKS as LOOKS
 from listener.charts.looks import Spec as Spec
 from listener.charts.looks import Theme as Theme
 from listener.charts.looks import stacked as stacked
+from listener.charts.mailed import Picture as Picture
+from listener.charts.mailed import digest_charts as digest_charts
 from listener.charts.shares import phases as phases
 from listener.charts.sides import journey as journey
 from listener.charts.sides import sentiment as sentiment
 from listener.charts.sides import touchpoints as touchpoints
+from listener.charts.spark import sparkline as sparkline

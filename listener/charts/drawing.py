@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from listener.charts.looks import FONT, Spec
-from listener.charts.smaller import with_palette
 from listener.errors import ListenerError
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ def can_draw() -> bool:
 
 def png(spec: Spec, scale: float = 2.0) -> bytes:
     """The picture as PNG; at scale 2 it is as sharp as a telephone's screen. Raises ListenerError without the extra."""
+    from listener.charts.smaller import with_palette
+
     return with_palette(_drawer().vegalite_to_png(spec, scale=scale, allowed_base_urls=[]))
 
 

@@ -18,29 +18,33 @@ def top(shares: Sequence[float]) -> float:
     return min(1.0, -(-max(shares) // 0.1) * 0.1) or 0.1
 
 
-def line(values: Sequence[Spec], colour: str, shape: str, over: periods.Span, top: float) -> list[Spec]:
-    """The layers of one line: values of `at`, `share`, `told` and, where there is a band, `low` and `high`.
+def bands(values: Sequence[Spec], colour: str, over: periods.Span, top: float) -> list[Spec]:
+    """What is certain of a line: values of `at`, `low` and `high`. A point alone has an upright stroke."""
+    values = _runs(values)
+    band = {"mark": {"type": "area", "opacity": 0.16, "tooltip": None, "aria": False}}
+    stroke = {"mark": {"type": "rule", "opacity": 0.4, "strokeWidth": 5, "tooltip": None, "aria": False}}
+    encoding = {
+        "x": periods.x(over), "y": {**_shares(top), "field": "low"}, "y2": {"field": "high"},
+        "detail": {"field": "run", "type": "nominal"}, "color": {"value": colour},
+    }  # fmt: skip
+    kinds = ((band, False), (stroke, True))
+    of = [{"values": [value for value in values if value["alone"] is alone]} for _, alone in kinds]
+    return [{"data": data, **mark, "encoding": encoding} for data, (mark, _) in zip(of, kinds, strict=True)]
 
-    A point whose neighbours are missing stands alone, with its interval as an upright stroke.
-    """
+
+def line(values: Sequence[Spec], colour: str, shape: str, over: periods.Span, top: float) -> list[Spec]:
+    """The layers of one line: values of `at`, `share` and `told`. It is not drawn over periods without a value."""
     values = _runs(values)
     x, y, run = periods.x(over), _shares(top), {"field": "run", "type": "nominal"}
     dotted = [value for value in values if value["alone"] or over.length <= _DOTS]
     tip = {"field": "told", "type": "nominal"}
-    layers = []
-    if "low" in values[0]:
-        band = {"mark": {"type": "area", "opacity": 0.16, "tooltip": None, "aria": False}}
-        stroke = {"mark": {"type": "rule", "opacity": 0.4, "strokeWidth": 5, "tooltip": None, "aria": False}}
-        between = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": {"value": colour}}
-        for mark, alone in ((band, False), (stroke, True)):
-            of = {"values": [value for value in values if value["alone"] is alone]}
-            layers.append({"data": of, **mark, "encoding": {**between, "detail": run}})
     through = {"type": "line", "aria": False, "strokeWidth": 2 if over.length <= _DOTS else 1.5}
     seen: Spec = {"x": x, "y": y, "color": {"value": colour}}
-    layers.append({"data": {"values": values}, "mark": through, "encoding": {**seen, "detail": run}})
     dots = {"type": "point", "shape": shape}
-    layers.append({"data": {"values": dotted}, "mark": dots, "encoding": {**seen, "tooltip": tip, "description": tip}})
-    return layers
+    return [
+        {"data": {"values": values}, "mark": through, "encoding": {**seen, "detail": run}},
+        {"data": {"values": dotted}, "mark": dots, "encoding": {**seen, "tooltip": tip, "description": tip}},
+    ]
 
 
 def _runs(values: Sequence[Spec]) -> list[Spec]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from listener.charts import periods
 from listener.charts.beams import intervals
-from listener.charts.lines import HEIGHT, SHAPES, end_labels, line, top
+from listener.charts.lines import HEIGHT, SHAPES, bands, end_labels, line, top
 from listener.charts.looks import (
     LEFT,
     LOOKS,
@@ -75,16 +75,18 @@ def _phases(rows: Sequence[TrendRow], look: Look, width: int) -> Spec:
 
 
 def _over_time(known: Shown, over: periods.Span, look: Look, plot: int) -> Spec:
-    layers, ends = [], []
+    below, layers, ends = [], [], []
     height = top([share.high or 0 for of in known.values() for _, share in of])
     for (phase, of), shape in zip(known.items(), SHAPES, strict=False):
         colour = getattr(look, phase)
-        layers += line([_point(phase, row, share, over) for row, share in of], colour, shape, over, height)
+        points = [_point(phase, row, share, over) for row, share in of]
+        below += bands(points, colour, over, height)
+        layers += line(points, colour, shape, over, height)
         last = of[-1][1]
         label = f"{phase.capitalize()} {per_cent(last.value or 0)}" if last.n >= _FEW else phase.capitalize()
         ends.append({"label": label, "color": colour, "share": last.value})
     layers += [*end_labels(ends, look, height, plot), periods.names(over, look, HEIGHT)]
-    return {"width": plot, "height": HEIGHT, "layer": layers}
+    return {"width": plot, "height": HEIGHT, "layer": [*below, *layers]}
 
 
 def _share(row: TrendRow, phase: str) -> Interval:

@@ -43,22 +43,27 @@ _SENTIMENTS = ("positive", "neutral", "negative")
 
 def sentiment(rows: Sequence[TrendRow], *, theme: Theme = "light", width: int = 600) -> Spec:
     """Posts of each period by sentiment. Rows of several brands make a picture each, of the most mentioned four."""
-    return each_brand(rows, lambda own: _sentiment(own, theme, width))
+
+    def draw(own: Sequence[TrendRow]) -> Spec:
+        who = name(own[0].brand) if own else ""
+        return volumes({row.period: row.sentiments for row in own}, who, theme=theme, width=width)
+
+    return each_brand(rows, draw)
 
 
-def _sentiment(rows: Sequence[TrendRow], theme: Theme, width: int) -> Spec:
+def volumes(counts: Mapping[str, Mapping[str, int]], who: str, *, theme: Theme = "light", width: int = 600) -> Spec:
+    """Posts of each period by sentiment, of `who`: {"2026-11-22": {"negative": 3, ...}, ...}."""
     look, text = LOOKS[theme], "Posts by sentiment"
-    if not any(sum(row.sentiments.values()) for row in rows):
+    if not any(sum(of.values()) for of in counts.values()):
         return nothing(title(text), look, width, "No judged posts here.")
-    over = periods.span(row.period for row in rows)
+    over = periods.span(counts)
     plot = width - LEFT - MARGIN - 32
     half = min(0.36 if over.length <= 60 else 0.45, _WIDEST * over.length / plot / 2)
-    values = [_value(row.sentiments, over.place(row.period), half, periods.told(row.period)) for row in rows]
-    heading = title(text, f"{name(rows[0].brand)}, {over.told}")
-    alt = f"Posts of {name(rows[0].brand)} by sentiment, {over.told}: {_sums(values)}."
+    values = [_value(of, over.place(period), half, periods.told(period)) for period, of in counts.items()]
     panels = _panels(values, periods.x(over), look, plot)
     panels[-1]["layer"].append(periods.names(over, look, panels[-1]["height"]))
-    return framed({"title": heading, "vconcat": panels}, look, alt)
+    alt = f"Posts of {who} by sentiment, {over.told}: {_sums(values)}."
+    return framed({"title": title(text, f"{who}, {over.told}"), "vconcat": panels}, look, alt)
 
 
 def journey(steps: Mapping[str, Mapping[str, int]], *, who: str = "", theme: Theme = "light", width: int = 600) -> Spec:

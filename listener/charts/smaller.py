@@ -1,6 +1,6 @@
-"""A PNG small enough for a mail: a palette of 256 colours instead of 32 bits a pixel, a fifth to a tenth of the size.
+"""A PNG small enough for a mail: a palette of 64 colours instead of 32 bits a pixel, a fifth to a tenth of the size.
 
-The renderer packs for speed. What is drawn here has a handful of colours and the shades between them, so the 256 most
+The renderer packs for speed. What is drawn here has a handful of colours and the shades between them, so the most
 frequent ones are the picture.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 _HEAD = b"\x89PNG\r\n\x1a\n"
+_COLOURS = 64
 _RGBA_8 = bytes([8, 6, 0, 0, 0])  # eight bits a channel, RGBA, not interlaced
 
 
@@ -45,11 +46,11 @@ def with_palette(png: bytes) -> bytes:
 
 
 def _palette(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The 256 most frequent colours, and for every pixel the number of the one that is nearest to its own."""
+    """The most frequent colours, and for every pixel the number of the one that is nearest to its own."""
     red, green, blue = (pixels[:, channel].astype(np.uint32) for channel in range(3))
     found, of, counts = np.unique(red << 16 | green << 8 | blue, return_inverse=True, return_counts=True)
     every = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.int32)
-    kept = every[np.argsort(-counts, kind="stable")[:256]]
+    kept = every[np.argsort(-counts, kind="stable")[:_COLOURS]]
     nearest = np.array([np.argmin(((kept - colour) ** 2).sum(axis=1)) for colour in every], np.uint8)
     return kept.astype(np.uint8), nearest[of.reshape(-1)]
 
