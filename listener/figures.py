@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from listener import trends
+from listener.engine.labels import TOUCHPOINT_NAMES
 from listener.mail import one_line
 from listener.trends import DayTotals, TouchpointTotal, Usual
 from listener.wording import count, cut, listed
 
-TOUCHPOINT_NAMES = {"website_app": "website or app"}
 FEW = 5  # below this, posts are told one by one: "mostly" would say too much
 FEW_ANSWERS = 10  # below this, a share is noise
 

@@ -14,10 +14,9 @@ import pytest
 # A module imports from the rows above its own. A package name stands for every module in it.
 LAYERS = (
     "records errors text terms language query schedule resources engine.labels",
-    "settings secrets engine.checkpoint example config log walls transport stream http mail backups migrations charts"
-    " wording",
+    "settings secrets engine.checkpoint example config log walls transport stream http mail backups migrations wording",
     "sources engine scoring rollups backlog rows days copies pages ledger agenda rechecks erasure judgements store"
-    " counts shares search filters breakdowns impacts changes questions health exports trends",
+    " counts shares search filters breakdowns impacts changes questions health exports trends charts",
     "figures digest_lines digest alerts",
     "linking tally backtest",
     "pipeline",
@@ -48,6 +47,7 @@ BESIDE = {
     "erasure": "backlog copies",
     "judgements": "backlog rollups rows",
     "store": "agenda backlog days erasure judgements rechecks rows pages ledger",
+    "charts": "counts trends",
     "shares": "counts",
     "filters": "search",
     "breakdowns": "counts filters",

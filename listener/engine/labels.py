@@ -29,3 +29,6 @@ MOMENT_NAMES = {
     "imot": "waiting (interim)",
     "tmot": "feedback (third moment)",
 }
+
+# Where a touchpoint is not called by its label.
+TOUCHPOINT_NAMES = {"website_app": "website or app"}

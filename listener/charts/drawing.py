@@ -1,0 +1,80 @@
+"""A specification as a file: PNG, SVG, or a page that stands alone. Draws offline, with Vega and a font of its own."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from listener.charts.looks import FONT, Spec
+from listener.errors import ListenerError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# Vega writes its pictures with `new Function`, hence 'unsafe-eval'; nothing may be fetched from anywhere.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<style>body {{ margin: 24px; background: {paper}; font-family: {font}; }} #picture svg {{ max-width: 100%; }}</style>
+</head>
+<body>
+<div id="picture" role="img" aria-label="{title}"></div>
+<script>{bundle}</script>
+<script>vegaEmbed("#picture", {spec}, {options});</script>
+</body>
+</html>
+"""
+_OPTIONS = {"mode": "vega-lite", "renderer": "svg", "actions": {"export": True, "source": False, "compiled": False,
+            "editor": False}}  # fmt: skip
+
+
+def can_draw() -> bool:
+    """Whether the extra `charts` is installed."""
+    return find_spec("vl_convert") is not None
+
+
+def png(spec: Spec, scale: float = 2.0) -> bytes:
+    """The picture as PNG; at scale 2 it is as sharp as a telephone's screen. Raises ListenerError without the extra."""
+    from listener.charts.smaller import with_palette
+
+    return with_palette(_drawer().vegalite_to_png(spec, scale=scale, allowed_base_urls=[]))
+
+
+def svg(spec: Spec) -> str:
+    """The picture as SVG, to be put into a page as it is: everything in it is escaped."""
+    drawn: str = _drawer().vegalite_to_svg(spec, allowed_base_urls=[])
+    return drawn
+
+
+def html(spec: Spec) -> str:
+    """The picture as one page that answers to the pointer and asks no other host for anything."""
+    return _PAGE.format(
+        policy=_POLICY,
+        title=escape(spec["description"]),
+        paper=spec["background"],
+        font=escape(FONT),
+        bundle=_drawer().javascript_bundle().replace("</script", "<\\/script"),
+        spec=_script(spec),
+        options=_script(_OPTIONS),
+    )
+
+
+def _script(data: object) -> str:
+    """JSON that can end neither the script it stands in nor its page."""
+    told = json.dumps(data, ensure_ascii=True)
+    return told.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _drawer() -> ModuleType:
+    if not can_draw():
+        raise ListenerError("pictures need the package that draws them: pip install 'listener-daemon[charts]'")
+    import vl_convert
+
+    return vl_convert

@@ -1,0 +1,73 @@
+"""Lines over time with their bands and dots, and their names at their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from listener.charts import periods
+from listener.charts.looks import MARGIN, Look, Spec, apart, edge, words
+
+HEIGHT = 190
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+_LINE = 17  # pixels from one label to the next
+_DOTS = 45  # periods of which each has its dot, and a line of full width
+
+
+def top(shares: Sequence[float]) -> float:
+    """Where the axis ends: the next tenth above all shares."""
+    return min(1.0, -(-max(shares) // 0.1) * 0.1) or 0.1
+
+
+def bands(values: Sequence[Spec], colour: str, over: periods.Span, top: float) -> list[Spec]:
+    """What is certain of a line: values of `at`, `low` and `high`. A point alone has an upright stroke."""
+    values = _runs(values)
+    band = {"mark": {"type": "area", "opacity": 0.16, "tooltip": None, "aria": False}}
+    stroke = {"mark": {"type": "rule", "opacity": 0.4, "strokeWidth": 5, "tooltip": None, "aria": False}}
+    encoding = {
+        "x": periods.x(over), "y": {**_shares(top), "field": "low"}, "y2": {"field": "high"},
+        "detail": {"field": "run", "type": "nominal"}, "color": {"value": colour},
+    }  # fmt: skip
+    kinds = ((band, False), (stroke, True))
+    of = [{"values": [value for value in values if value["alone"] is alone]} for _, alone in kinds]
+    return [{"data": data, **mark, "encoding": encoding} for data, (mark, _) in zip(of, kinds, strict=True)]
+
+
+def line(values: Sequence[Spec], colour: str, shape: str, over: periods.Span, top: float) -> list[Spec]:
+    """The layers of one line: values of `at`, `share` and `told`. It is not drawn over periods without a value."""
+    values = _runs(values)
+    x, y, run = periods.x(over), _shares(top), {"field": "run", "type": "nominal"}
+    dotted = [value for value in values if value["alone"] or over.length <= _DOTS]
+    tip = {"field": "told", "type": "nominal"}
+    through = {"type": "line", "aria": False, "strokeWidth": 2 if over.length <= _DOTS else 1.5}
+    seen: Spec = {"x": x, "y": y, "color": {"value": colour}}
+    dots = {"type": "point", "shape": shape}
+    return [
+        {"data": {"values": values}, "mark": through, "encoding": {**seen, "detail": run}},
+        {"data": {"values": dotted}, "mark": dots, "encoding": {**seen, "tooltip": tip, "description": tip}},
+    ]
+
+
+def _runs(values: Sequence[Spec]) -> list[Spec]:
+    """The points with the number of their run: a line is not drawn over periods of which nothing is known."""
+    run, found = 0, []
+    for number, value in enumerate(values):
+        if number and value["at"] != values[number - 1]["at"] + 1:
+            run += 1
+        found.append({**value, "run": run})
+    sizes = [0] * (run + 1)
+    for value in found:
+        sizes[value["run"]] += 1
+    return [{**value, "alone": sizes[value["run"]] == 1} for value in found]
+
+
+def _shares(top: float) -> Spec:
+    scale = {"domain": [0, top], "nice": False}
+    return {"field": "share", "type": "quantitative", "scale": scale, "axis": {"format": ".0%", "grid": True}}
+
+
+def end_labels(ends: Sequence[Spec], look: Look, top: float, plot: int) -> list[Spec]:
+    """The names of lines at their ends, moved apart where they would touch: rows of `share`, `label` and `color`."""
+    places = apart([end["share"] for end in ends], top * _LINE / HEIGHT, 0.0, top)
+    rows = [{**end, "share": share} for end, share in zip(ends, places, strict=True)]
+    named = words(rows, look, x={"value": plot + 6}, y=_shares(top), fontWeight="bold", limit=MARGIN - 8)
+    return [named, edge(plot)]

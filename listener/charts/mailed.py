@@ -1,0 +1,91 @@
+"""The pictures of a digest: what the days before were like, for a mail that also stands without them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from listener.charts.drawing import can_draw, png
+from listener.charts.looks import name, per_cent
+from listener.charts.shares import by_brand, phases
+from listener.charts.sides import volumes
+from listener.wording import capital, count
+
+if TYPE_CHECKING:
+    from listener.counts import TrendRow
+    from listener.trends import Usual
+
+_DAYS = 28  # that are shown
+_COURSE = 3  # days with posts; fewer show no course
+_FEW = 10  # posts; below this a share is noise
+
+
+class Picture(NamedTuple):
+    """An image of a mail: its Content-ID without angle brackets, the PNG, and the news in words."""
+
+    cid: str
+    png: bytes
+    alt: str
+
+
+def digest_charts(
+    rows: Sequence[TrendRow], day: date, usual: Usual | None = None, *, width: int = 600, scale: float = 2.0
+) -> list[Picture]:
+    """At most two pictures for the digest of `day`, from the daily rows of its brands: the 28 days up to that day,
+    research against feedback of the most mentioned of them, and the sentiment of all. `usual` is that of the one brand.
+
+    None without the extra `charts`, on a day without posts, and where the days before do not make a course yet.
+    """
+    first = day - timedelta(days=_DAYS - 1)
+    rows = [row for row in rows if first.isoformat() <= row.period <= day.isoformat()]
+    groups = {brand: [row for row in of if sum(row.sentiments.values())] for brand, of in by_brand(rows).items()}
+    today = [row for row in rows if row.period == day.isoformat()]
+    if not can_draw() or not any(row.posts for row in today):
+        return []
+    found = []
+    brand, own = next(iter(groups.items()))
+    of_day = next((row for row in own if row.period == day.isoformat()), None)
+    if of_day and len(own) >= _COURSE:
+        alone = usual if len(groups) == 1 else None
+        picture = png(phases(own, width=width), scale)
+        found.append(Picture("research-feedback@listener", picture, _phases_told(of_day, brand, alone)))
+    by_day: dict[str, Counter[str]] = {}
+    for of in groups.values():
+        for row in of:
+            by_day.setdefault(row.period, Counter()).update(row.sentiments)
+    if len(by_day) >= _COURSE:
+        who = name(brand) if len(groups) == 1 else f"{count(len(groups), 'brand')} together"
+        picture = png(volumes(by_day, who, width=width), scale)
+        found.append(Picture("sentiment@listener", picture, _felt_told(today, usual if len(groups) == 1 else None)))
+    return found
+
+
+def _phases_told(row: TrendRow, brand: str, usual: Usual | None) -> str:
+    """ "Research 23%, usually 10% to 20%; feedback 41%, usually 30% to 45%; of the posts of Acme"."""
+    whole = row.posts - row.abstained
+    if whole < _FEW:
+        return f"Research and feedback of {name(brand)}: {count(whole, 'post')}, too few for a share."
+    told = []
+    for phase, part in (("research", row.research), ("feedback", row.feedback)):
+        told.append(f"{phase} {per_cent(part / whole)}{_usually(usual, phase)}")
+    return f"{capital('; '.join(told))} (shares of the posts of {name(brand)})."
+
+
+def _felt_told(rows: Sequence[TrendRow], usual: Usual | None) -> str:
+    """ "12 positive, 20 neutral, 18 negative posts; negative 36%, usually 20% to 30%"."""
+    felt: Counter[str] = sum((Counter(row.sentiments) for row in rows), Counter())
+    whole = sum(felt.values())
+    counts = ", ".join(f"{felt[each]:,} {each}" for each in ("positive", "neutral", "negative"))
+    if whole < _FEW:
+        return f"{counts} posts."
+    return f"{counts} posts; negative {per_cent(felt['negative'] / whole)}{_usually(usual, 'negative')}."
+
+
+def _usually(usual: Usual | None, what: str) -> str:
+    low, high = (getattr(usual, f"{what}_{end}", None) for end in ("low", "high"))
+    if low is None or high is None:
+        return ""
+    band = per_cent(low) if per_cent(low) == per_cent(high) else f"{per_cent(low)} to {per_cent(high)}"
+    return f", usually {band}"
