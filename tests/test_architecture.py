@@ -16,8 +16,9 @@ LAYERS = (
     "records errors text terms language query schedule resources engine.labels",
     "settings secrets engine.checkpoint example config log walls transport stream http mail backups migrations charts"
     " wording",
-    "sources engine scoring rollups backlog rows days copies pages ledger agenda rechecks erasure judgements store"
-    " counts search health exports trends",
+    "sources engine scoring rollups backlog rows days copies pages ledger agenda rechecks erasure overruling judgements"
+    " corrections store"
+    " counts search health exports trends review",
     "figures digest_lines digest alerts",
     "linking tally backtest",
     "pipeline",
@@ -41,14 +42,16 @@ BESIDE = {
     "http": "settings config transport stream walls",
     "mail": "settings config wording",
     "migrations": "backups",
-    "pages": "backlog rollups rows copies",
+    "pages": "backlog overruling rollups rows copies",
+    "corrections": "overruling pages rollups",
     "agenda": "rows",
     "days": "rollups rows",
     "ledger": "rows",
     "erasure": "backlog copies",
-    "judgements": "backlog rollups rows",
-    "store": "agenda backlog days erasure judgements rechecks rows pages ledger",
+    "judgements": "backlog overruling rollups rows",
+    "store": "agenda backlog corrections days erasure judgements rechecks rows pages ledger",
     "trends": "backlog counts search health",
+    "review": "counts search",
     "scoring": "engine",
     "digest_lines": "figures",
     "digest": "digest_lines figures",
