@@ -2,8 +2,8 @@
 
     python benchmarks/shares.py LABELS.jsonl [--model FOLDER]
 
-LABELS: posts with "text", "moment" and "sentiment"; those with a "set" are also held out set by set. Half of the posts
-teach what the model takes for what, the other half is drawn from: samples with the shares of the labels, and samples with
+LABELS: posts with "text", "moment" and "sentiment"; those with a "set" are also held out set by set. Half of them
+teach what the model takes for what, the other half is drawn from: samples with the shares of the labels, and with
 shares that are anything. The peer is the counted share with Wilson's interval, which is what one has without all this.
 """
 

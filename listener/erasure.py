@@ -29,7 +29,10 @@ UPDATE posts SET expired_at = ?, title = '', text = '', author = '', url = '', p
 WHERE id IN (SELECT value FROM json_each(?))
 """
 
-_QUOTES = "UPDATE mentions SET why = '' WHERE post_id IN (SELECT value FROM json_each(?))"
+_QUOTES = (
+    "UPDATE mentions SET why = '' WHERE post_id IN (SELECT value FROM json_each(?))",
+    "UPDATE disowned SET why = '' WHERE post_id IN (SELECT value FROM json_each(?))",
+)
 
 _UNSIGN = "DELETE FROM signatures WHERE post_id IN (SELECT value FROM json_each(?))"
 
@@ -50,7 +53,8 @@ def expire(connection: sqlite3.Connection, source: str, before: datetime, now: d
     ids = [post_id for (post_id,) in connection.execute(_OVER, (source, stamp(before), AT_ONCE))]
     chosen = json.dumps(ids)
     connection.execute(_EXPIRE, (stamp(now), chosen))
-    connection.execute(_QUOTES, (chosen,))  # the words that linked a post to its brand are words of its text
+    for statement in _QUOTES:  # the words that linked a post to its brand are words of its text
+        connection.execute(statement, (chosen,))
     connection.execute(_UNSIGN, (chosen,))
     backlog.remove(connection, ids)  # one that was never judged has nothing left to judge
     return len(ids)

@@ -23,7 +23,7 @@ _COLUMNS: Mapping[str, str] = {
     "rating": "float64", "engagement": "string", "parent": "string", "lang": "string", "brands": "string",
     "moment": "string", "phase": "string", "sentiment": "string", "score": "float64", "confidence": "float64",
     "abstained": "bool", "language": "string", "unread": "bool", "touchpoints": "string", "model": "string",
-    "copies": "string",
+    "judged_by": "string", "copies": "string",
 }  # fmt: skip
 
 

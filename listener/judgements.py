@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from listener import backlog, rollups
+from listener import backlog, overruling, rollups
 from listener.migrations import stamp
 from listener.records import Verdict
 from listener.rows import verdict_row
@@ -25,7 +25,7 @@ VALUES (:post_id, :model, :text_hash, :moment, :sentiment, :score, :confidence, 
 ON CONFLICT (post_id) DO UPDATE SET model = excluded.model, text_hash = excluded.text_hash, moment = excluded.moment,
     sentiment = excluded.sentiment, score = excluded.score, confidence = excluded.confidence,
     abstained = excluded.abstained, language = excluded.language, unread = excluded.unread, moments = excluded.moments,
-    sentiments = excluded.sentiments, judged_at = excluded.judged_at
+    sentiments = excluded.sentiments, judged_at = excluded.judged_at, judged_by = 'model'
 """
 
 _FORGET_TOUCHPOINTS = "DELETE FROM verdict_touchpoints WHERE post_id IN (SELECT value FROM json_each(?))"
@@ -54,6 +54,7 @@ def save(connection: sqlite3.Connection, verdicts: Sequence[Verdict], now: datet
         connection.executemany(_SAVE_VERDICT, [verdict_row(verdict, now) for verdict in kept.values()])
         connection.execute(_FORGET_TOUCHPOINTS, (json.dumps(list(kept)),))
         connection.executemany("INSERT OR IGNORE INTO verdict_touchpoints VALUES (?, ?)", touchpoints)
+        overruling.outrank(connection, kept)
     backlog.remove(connection, kept)
     # A verdict of a model that is no longer in charge is better than none, but the post still waits.
     backlog.add(connection, [v.post_id for v in kept.values() if in_charge not in (None, v.model)])

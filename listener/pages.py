@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from listener import backlog, copies, rollups
+from listener import backlog, copies, overruling, rollups
 from listener.migrations import stamp
 from listener.records import Post
 from listener.rows import storable
@@ -58,6 +58,11 @@ _FORGET = (
     "DELETE FROM verdicts WHERE post_id IN (SELECT value FROM json_each(?))",
 )
 
+_AFTER = """
+SELECT id, source, native_id, text, title, author, lang, given_brand FROM posts
+WHERE id > ? AND deleted_at IS NULL AND expired_at IS NULL ORDER BY id LIMIT 500
+"""
+
 _NAMED = """
 SELECT id FROM posts
 WHERE source = ? AND native_id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL
@@ -91,7 +96,7 @@ def save(
         for native_id, (row, links) in arrived.items()
         if native_id in stored and stored[native_id][1] is None
     ]
-    return len(new), _update(connection, known)
+    return len(new), _update(connection, known, now)
 
 
 def _insert(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links]], now: datetime) -> None:
@@ -105,14 +110,18 @@ def _insert(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links]], 
     backlog.add(connection, ids)
 
 
-def _update(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links, list[Any]]]) -> int:
+def _update(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links, list[Any]]], now: datetime) -> int:
     named = brands_of(connection, [row["id"] for row, _, _ in posts])
-    relinked = {row["id"]: links for row, links, _ in posts if named.get(row["id"], {}) != links}
-    edited = {row["id"] for row, _, was in posts if was != [row[column] for column in _CONTENT]}
     retold = [row["id"] for row, _, was in posts if was[0] != row["text_hash"]]
+    links = {row["id"]: links for row, links, _ in posts}
+    # What a person said of a text holds for that text.
+    links |= overruling.owned(connection, {post_id: found for post_id, found in links.items() if post_id not in retold})
+    relinked = {post_id: found for post_id, found in links.items() if named.get(post_id, {}) != found}
+    edited = {row["id"] for row, _, was in posts if was != [row[column] for column in _CONTENT]}
     changed = [row for row, _, _ in posts if row["id"] in edited or row["id"] in relinked]
     if changed:
         with _changing(connection, [row["id"] for row in changed], {*retold, *relinked}):
+            overruling.end(connection, retold, "edited", now)
             connection.executemany(_UPDATE, changed)
             _relink(connection, relinked)
         backlog.add(connection, retold)
@@ -130,6 +139,14 @@ def _changing(connection: sqlite3.Connection, post_ids: Collection[int], speakin
         copies.fold(connection, speaking)
 
 
+def after(connection: sqlite3.Connection, last: int) -> list[tuple[int, Post]]:
+    """The next posts by their ids, with what a brand query may ask of them."""
+    return [
+        (post_id, Post(source, native_id, text, title=title, author=author, lang=lang, brand=brand))
+        for post_id, source, native_id, text, title, author, lang, brand in connection.execute(_AFTER, (last,))
+    ]
+
+
 def relink(
     connection: sqlite3.Connection,
     posts: Sequence[tuple[int, Post]],
@@ -143,18 +160,25 @@ def relink(
     for post_id, post in posts:
         was = before.get(post_id, {})
         links = {**({post.brand: was.get(post.brand, "its source")} if post.brand else {}), **match(post)}
-        if links != was:
-            changed[post_id] = links
-    if changed:
-        with _changing(connection, changed, changed):
-            _relink(connection, changed)
+        changed[post_id] = links
+    owned = overruling.owned(connection, changed)
+    changed = {post_id: links for post_id, links in owned.items() if links != before.get(post_id, {})}
+    link_anew(connection, changed)
     return len(changed)
+
+
+def link_anew(connection: sqlite3.Connection, links: Mapping[int, Links]) -> None:
+    """Makes these the brands of each post, with the rollups and the clusters of copies."""
+    if links:
+        with _changing(connection, links, links):
+            _relink(connection, links)
 
 
 def delete(connection: sqlite3.Connection, post_ids: Sequence[int], now: datetime) -> int:
     """Empties posts and forgets what was made of them; returns how many. Identity and date stay."""
     chosen = json.dumps(post_ids)
     with rollups.changing(connection, {*post_ids, *copies.of(connection, post_ids)}):
+        overruling.end(connection, post_ids, "deleted", now)
         done = connection.execute(_DELETE, (stamp(now), chosen)).rowcount
         for statement in _FORGET:
             connection.execute(statement, (chosen,))

@@ -126,6 +126,23 @@ class Verdict:
     scores: Scores
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """What a person says of a stored post; None leaves a label as it is. `not_brand` names one it is not about.
+
+    `shown` is why they saw it: the model was unsure, it was drawn at random, or they looked it up themselves.
+    `text_hash` is that of the text they saw, "" when that cannot have changed meanwhile.
+    """
+
+    moment: str | None = None
+    sentiment: str | None = None
+    touchpoints: tuple[str, ...] | None = None
+    not_brand: str | None = None
+    place: Literal["terminal", "page", "mail"] = "terminal"
+    shown: Literal["uncertain", "random", "asked"] = "asked"
+    text_hash: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """What `store.save_page` did with a page."""

@@ -22,6 +22,7 @@ SELECT p.id, p.source, p.native_id, p.kind, p.url, p.title, p.text, p.author, p.
     p.day, p.rating_value, p.rating_best, p.rating_worst, p.rating, p.engagement, p.parent, p.lang,
     (SELECT json_group_object(brand, why) FROM mentions WHERE post_id = p.id) AS brands,
     v.moment, v.sentiment, v.score, v.confidence, v.abstained, v.language, v.unread, v.model,
+    v.judged_by,
     (SELECT json_group_array(touchpoint) FROM verdict_touchpoints WHERE post_id = p.id) AS touchpoints,
     (SELECT json_group_array(source) FROM (SELECT source FROM posts c WHERE c.copy_of = p.id AND c.deleted_at IS NULL
         ORDER BY c.id)) AS copies
@@ -99,6 +100,7 @@ class PostRow:
     unread: bool | None  # in a language no model knows, or without a word; sentiment and score are None then
     touchpoints: tuple[str, ...]
     model: str | None
+    judged_by: str | None  # "person" where one corrected it, else "model"; `model` is what had judged it before
     copies: tuple[str, ...]  # the source of every copy of it that is stored: it is shown and counted once
 
     def as_json(self) -> dict[str, Any]:

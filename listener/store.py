@@ -10,25 +10,13 @@ from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from listener import agenda, backlog, days, erasure, judgements, ledger, pages, rechecks
+from listener import agenda, backlog, corrections, days, erasure, judgements, ledger, pages, rechecks
 from listener.agenda import Due
 from listener.errors import StoreError
 from listener.ledger import DigestState
 from listener.migrations import BUSY_S, explained, open_for_writing, stamp
-from listener.records import Page, Pending, Post, Run, Saved, Verdict
+from listener.records import Correction, Page, Pending, Post, Run, Saved, Verdict
 from listener.rows import Authors, Privacy, post_row, storable
-
-_RELINK_BATCH = 500
-
-_RELINK = """
-SELECT id, source, native_id, text, title, author, lang, given_brand FROM posts
-WHERE id > ? AND deleted_at IS NULL AND expired_at IS NULL ORDER BY id LIMIT ?
-"""
-
-
-def _asked(source: str, native_id: str, text: str, title: str, author: str, lang: str, brand: str) -> Post:
-    """What a brand query may ask of a stored post."""
-    return Post(source, native_id, text, title=title, author=author, lang=lang, brand=brand)
 
 
 class Store:
@@ -290,12 +278,12 @@ class Store:
         last, changed = 0, 0
         while True:
             with self.writing() as connection:
-                rows = connection.execute(_RELINK, (last, _RELINK_BATCH)).fetchall()
-                if not rows:
+                posts = pages.after(connection, last)
+                if not posts:
                     self._set_meta("brands", key)
                     return changed
-                last = rows[-1][0]
-                changed += pages.relink(connection, [(row[0], _asked(*row[1:])) for row in rows], match)
+                last = posts[-1][0]
+                changed += pages.relink(connection, posts, match)
 
     def doubt_links(self, key: str) -> None:
         """To be called after posts were saved that were linked to the brands of `key`: when the last `relink` was for
@@ -336,6 +324,16 @@ class Store:
         """Remembers what a model is known to take for what (JSON, see `shares`), so that shares can be corrected."""
         with self.writing() as connection:
             judgements.note_model(connection, name, confusion, now)
+
+    def correct(self, post_id: int, said: Correction, now: datetime) -> None:
+        """Writes down what a person says of a post, which outranks every model. Raises ListenerError, see there."""
+        with self.writing() as connection:
+            corrections.correct(connection, post_id, said, now)
+
+    def undo_correction(self, post_id: int, now: datetime) -> bool:
+        """Takes back what was last said of a post; returns whether there was anything."""
+        with self.writing() as connection:
+            return corrections.undo(connection, post_id, now)
 
     # --- the digest ledger ---
 

@@ -15,8 +15,9 @@ import pytest
 LAYERS = (
     "records errors text terms language query schedule resources engine.labels",
     "settings secrets engine.checkpoint example config log walls transport stream http mail backups migrations wording",
-    "sources engine scoring rollups backlog rows days copies pages ledger agenda rechecks erasure judgements store"
-    " counts shares search filters breakdowns impacts changes questions health exports trends charts",
+    "sources engine scoring rollups backlog rows days copies pages ledger agenda rechecks erasure overruling"
+    " judgements corrections store counts shares search filters breakdowns impacts changes questions health exports"
+    " trends review charts",
     "figures digest_lines digest alerts",
     "linking tally backtest",
     "pipeline",
@@ -40,13 +41,13 @@ BESIDE = {
     "http": "settings config transport stream walls",
     "mail": "settings config wording",
     "migrations": "backups",
-    "pages": "backlog rollups rows copies",
+    "pages": "backlog rollups rows copies overruling",
     "agenda": "rows",
     "days": "rollups rows",
     "ledger": "rows",
     "erasure": "backlog copies",
-    "judgements": "backlog rollups rows",
-    "store": "agenda backlog days erasure judgements rechecks rows pages ledger",
+    "judgements": "backlog rollups rows overruling",
+    "store": "agenda backlog days erasure judgements rechecks rows pages ledger corrections",
     "charts": "counts trends",
     "shares": "counts",
     "filters": "search",
@@ -59,6 +60,8 @@ BESIDE = {
     "digest_lines": "figures",
     "digest": "digest_lines figures",
     "__main__": "cli",
+    "corrections": "overruling pages rollups",
+    "review": "counts search",
 }
 CLOCK = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.sleep"}
 MAY_LOOK_AT_THE_CLOCK = {"cli", "daemon", "http", "training"}

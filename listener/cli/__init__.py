@@ -7,7 +7,18 @@ import sys
 import click
 
 from listener import __version__
-from listener.cli import branding, collecting, evaluating, keeping, mailing, model, operating, reading, sourcing
+from listener.cli import (
+    branding,
+    collecting,
+    evaluating,
+    keeping,
+    mailing,
+    model,
+    operating,
+    reading,
+    reviewing,
+    sourcing,
+)
 from listener.errors import ListenerError
 
 
@@ -47,6 +58,6 @@ def main() -> None:
     """
 
 
-for _errand in (operating, collecting, sourcing, reading, branding, keeping, mailing, model, evaluating):
+for _errand in (operating, collecting, sourcing, reading, reviewing, branding, keeping, mailing, model, evaluating):
     for _command in _errand.COMMANDS:
         main.add_command(_command)

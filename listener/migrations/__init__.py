@@ -22,6 +22,7 @@ from listener.migrations import m002_languages as m002
 from listener.migrations import m003_copies as m003
 from listener.migrations import m004_privacy as m004
 from listener.migrations import m005_figures as m005
+from listener.migrations import m006_corrections as m006
 
 MIGRATIONS = Migrations("listener")
 BUSY_S = 30.0
@@ -50,6 +51,11 @@ def m004_privacy(db: Database) -> None:
 @MIGRATIONS()
 def m005_figures(db: Database) -> None:
     _execute(db, m005.STATEMENTS)
+
+
+@MIGRATIONS()
+def m006_corrections(db: Database) -> None:
+    _execute(db, m006.STATEMENTS)
 
 
 def _execute(db: Database, statements: Iterable[str]) -> None:
