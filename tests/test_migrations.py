@@ -48,7 +48,7 @@ def fill(connection: sqlite3.Connection) -> None:
     ):
         put(
             connection, "posts", id=post_id, source="feed", native_id=f"n{post_id}", kind="post", text=text,
-            created_at="2026-11-20T23:30:00Z", collected_at="2026-11-21T06:00:00Z", day="2026-11-20", rating=rating,
+            created_at="2026-11-20T23:30:00Z", collected_at="2026-11-21T06:00:00Z", day="2026-11-21", rating=rating,
             engagement="{}", text_hash=f"h{post_id}",
         )  # fmt: skip
     put(
