@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS, TOUCHPOINTS
@@ -51,7 +51,8 @@ _AT_LEAST = "SELECT count(*) FROM (SELECT 1 FROM mentions WHERE brand = ? LIMIT 
 _JUDGED = """
 SELECT p.id, v.score, p.rating, p.engagement, coalesce(p.created_at, p.collected_at)
 FROM posts p JOIN verdicts v ON v.post_id = p.id LEFT JOIN mentions m ON m.post_id = p.id
-WHERE p.day = :day AND coalesce(m.brand, '') = :brand AND p.deleted_at IS NULL
+WHERE p.day BETWEEN :first AND :day AND coalesce(m.brand, '') = :brand AND p.deleted_at IS NULL
+    AND (:sources IS NULL OR p.source IN (SELECT value FROM json_each(:sources)))
     AND p.expired_at IS NULL AND p.copy_of IS NULL AND (:moment IS NULL OR (v.moment = :moment AND NOT v.abstained))
     AND (:sentiment IS NULL OR (v.sentiment = :sentiment AND NOT v.unread))
 """
@@ -182,12 +183,19 @@ def top_posts(
     sentiment: str | None = None,
     limit: int = 5,
     order: Literal["severity", "recent"] = "severity",
+    *,
+    days: int = 1,
+    sources: Sequence[str] = (),
 ) -> list[PostRow]:
-    """The judged posts of a local day and brand ("" for posts that name none) a person should read first.
+    """The judged posts of a local day (or of the last `days` up to it) and brand ("" for posts that name none) that a
+    person should read first.
 
     "severity": the most negative, worst rated, most noticed first. "recent": the newest first.
     """
-    values = {"day": day.isoformat(), "brand": brand, "moment": moment, "sentiment": sentiment}
+    values = {
+        "first": (day - timedelta(days=days - 1)).isoformat(), "day": day.isoformat(), "brand": brand,
+        "moment": moment, "sentiment": sentiment, "sources": json.dumps(list(sources)) if sources else None,
+    }  # fmt: skip
     found = reader.execute(_JUDGED, values).fetchall()
     found.sort(key=_severity if order == "severity" else lambda row: (row[4], row[0]), reverse=True)
     return by_id(reader, [row[0] for row in found[:limit]])

@@ -49,9 +49,14 @@ SELECT count(*) FROM posts WHERE day = :day AND collected_at > :after AND delete
     AND EXISTS (SELECT 1 FROM posts WHERE collected_at <= :after)
 """
 
+# Of one brand, on some days, at all sources or at some.
+_SOME = """
+brand = :brand AND day IN (SELECT value FROM json_each(:days))
+    AND (:sources IS NULL OR source IN (SELECT value FROM json_each(:sources)))
+"""
+
 _TOUCHPOINTS = """
-SELECT touchpoint, sentiment, sum(posts) FROM daily_touchpoints
-WHERE brand = ? AND day IN (SELECT value FROM json_each(?)) GROUP BY touchpoint, sentiment
+SELECT touchpoint, sentiment, sum(posts) FROM daily_touchpoints WHERE {which} GROUP BY 1, 2
 """
 
 
@@ -148,42 +153,52 @@ def trends(reader: sqlite3.Connection, *, by: Period = "day", **filters: Any) ->
     ]
 
 
-def day_totals(reader: sqlite3.Connection, day: date, brand: str) -> DayTotals:
-    """The counts of one local day and brand; zeros where there are no posts."""
-    return _days_totals(reader, [day], brand)[0]
+def day_totals(
+    reader: sqlite3.Connection, day: date, brand: str, *, days: int = 1, sources: Sequence[str] = ()
+) -> DayTotals:
+    """The counts of a brand on one local day, or on the last `days` up to it; zeros where there are no posts."""
+    return _totals(reader, [day], brand, days, sources)[0]
 
 
-def usual(reader: sqlite3.Connection, day: date, brand: str, weeks: int = 8) -> Usual:
+def usual(
+    reader: sqlite3.Connection, day: date, brand: str, weeks: int = 8, *, days: int = 1, sources: Sequence[str] = ()
+) -> Usual:
     """What such a day is like for the brand: the same weekday of the last `weeks` weeks, or where there are fewer than
-    four of those, the last 28 days. History begins with the brand's first post; a day without posts is a day of 0.
+    four of those, the last 28 days. Of several days together: the same number of days before, `weeks` times; that takes
+    three of them. History begins with the brand's first post; a day without posts is a day of 0.
     """
-    days = _history(reader, day, brand, weeks)
-    if not days:
+    ends = _history(reader, day, brand, weeks, days)
+    if not ends:
         return Usual(0, *[None] * 12)
-    past = _days_totals(reader, days, brand)
+    past = _totals(reader, ends, brand, days, sources)
     decided = [total.posts - total.abstained for total in past]
     seen = [total.posts for total in past]
     return Usual(
-        len(days), sum(seen) / len(seen), min(seen), max(seen),
+        len(ends), sum(seen) / len(seen), min(seen), max(seen),
         *_band([total.research for total in past], decided),
         *_band([total.feedback for total in past], decided),
         *_band([total.sentiments["negative"] for total in past], [total.posts - total.unread for total in past]),
     )  # fmt: skip
 
 
-def touchpoint_totals(reader: sqlite3.Connection, day: date, brand: str) -> list[TouchpointTotal]:
-    """The touchpoints that posts of this day and brand speak of, the most spoken of first."""
-    history = _history(reader, day, brand, 8)
+def touchpoint_totals(
+    reader: sqlite3.Connection, day: date, brand: str, *, days: int = 1, sources: Sequence[str] = ()
+) -> list[TouchpointTotal]:
+    """The touchpoints that posts of this brand speak of on that day, or on the last `days` up to it, the most spoken of
+    first.
+    """
+    ends = _history(reader, day, brand, 8, days)
     usual_posts: Counter[str] = Counter()
-    for touchpoint, _, count in reader.execute(_TOUCHPOINTS, (brand, _json_days(history))):
+    query = _TOUCHPOINTS.format(which=_SOME)
+    for touchpoint, _, count in reader.execute(query, _some(ends, brand, days, sources)):
         usual_posts[touchpoint] += count
     counts: dict[str, dict[str, int]] = {}
-    for touchpoint, sentiment, count in reader.execute(_TOUCHPOINTS, (brand, _json_days([day]))):
+    for touchpoint, sentiment, count in reader.execute(query, _some([day], brand, days, sources)):
         counts.setdefault(touchpoint, dict.fromkeys(SENTIMENTS, 0))[sentiment] += count
     found = [
         TouchpointTotal(
             name, sum(of.values()), of["positive"], of["neutral"], of["negative"],
-            usual_posts[name] / len(history) if history else None,
+            usual_posts[name] / len(ends) if ends else None,
         )
         for name, of in counts.items()
     ]  # fmt: skip
@@ -216,21 +231,37 @@ def waiting(reader: sqlite3.Connection) -> int:
     return int(reader.execute(query).fetchone()[0])
 
 
-def _days_totals(reader: sqlite3.Connection, days: Sequence[date], brand: str) -> list[DayTotals]:
-    which = "brand = ? AND day IN (SELECT value FROM json_each(?))"
-    query = COUNTS.format(period="day", table="daily", which=which)
-    groups: dict[str, list[sqlite3.Row]] = {}
-    for row in reader.execute(query, (brand, _json_days(days))):
-        groups.setdefault(row["period"], []).append(row)
-    found = [totals(brand, groups.get(day.isoformat(), ())) for day in days]
+def _totals(
+    reader: sqlite3.Connection, ends: Sequence[date], brand: str, days: int, sources: Sequence[str]
+) -> list[DayTotals]:
+    """The counts of the `days` days up to each of `ends`, which do not overlap."""
+    query = COUNTS.format(period="day", table="daily", which=_SOME)
+    of_day: dict[str, list[sqlite3.Row]] = {}
+    for row in reader.execute(query, _some(ends, brand, days, sources)):
+        of_day.setdefault(row["period"], []).append(row)
+    groups = [[row for each in _up_to(end, days) for row in of_day.get(each.isoformat(), ())] for end in ends]
+    found = [totals(brand, group) for group in groups]
     told = shares.of(found, shares.corrections(reader))
-    return [DayTotals(day=day, shares=share, **each) for day, each, share in zip(days, found, told, strict=True)]
+    return [DayTotals(day=end, shares=share, **each) for end, each, share in zip(ends, found, told, strict=True)]
 
 
-def _history(reader: sqlite3.Connection, day: date, brand: str, weeks: int) -> list[date]:
-    """The days that tell what is usual on `day`; none where there is less than a week of history."""
+def _some(ends: Iterable[date], brand: str, days: int, sources: Sequence[str]) -> dict[str, Any]:
+    every = [day.isoformat() for end in ends for day in _up_to(end, days)]
+    return {"brand": brand, "days": json.dumps(every), "sources": json.dumps(list(sources)) if sources else None}
+
+
+def _up_to(end: date, days: int) -> list[date]:
+    return [end - timedelta(days=back) for back in range(days)]
+
+
+def _history(reader: sqlite3.Connection, day: date, brand: str, weeks: int, days: int) -> list[date]:
+    """The (last) days that tell what is usual on `day`; none where there is too little history."""
     row = reader.execute("SELECT day FROM daily WHERE brand = ? ORDER BY day LIMIT 1", (brand,)).fetchone()
     first = date.fromisoformat(row[0]) if row else day
+    if days > 1:
+        before = [day - timedelta(days=days * n) for n in range(1, weeks + 1)]
+        whole = [end for end in before if end - timedelta(days=days - 1) >= first]
+        return whole if len(whole) >= 3 else []
     if (day - first).days < 7:
         return []
     alike = [day - timedelta(weeks=n) for n in range(1, weeks + 1)]
@@ -243,7 +274,3 @@ def _band(parts: Sequence[int], wholes: Sequence[int]) -> tuple[float | None, fl
     """The share over all days, and the lowest and the highest of a day; days without a whole have none."""
     shares = [part / whole for part, whole in zip(parts, wholes, strict=True) if whole]
     return (sum(parts) / sum(wholes), min(shares), max(shares)) if shares else (None, None, None)
-
-
-def _json_days(days: Iterable[date]) -> str:
-    return json.dumps([day.isoformat() for day in days])
