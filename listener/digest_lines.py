@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
+from listener import trends
+from listener.edition import Edition
 from listener.figures import FEW, FEW_ANSWERS, Figures, brand_name, compared, news, touchpoint_name
 from listener.mail import one_line
-from listener.trends import PostRow, SourceHealth
-from listener.wording import capital, clock, count, cut, listed, long_day, web_address
+from listener.questions import Group
+from listener.trends import DayTotals, PostRow, SourceHealth
+from listener.wording import Calendar, capital, count, cut, listed, web_address
 
 Tone = Literal["", "bad", "good", "warn"]
 
 _FAILURES_SHOWN = 6
+_ASKERS_SHOWN = 6
+_ENOUGH_TO_CORRECT = 30  # posts; the interval of fewer says nothing that a reader can use
+_ANSWERS = (("wrong moment", "moment"), ("wrong sentiment", "sentiment"), ("not us", "brand"))
 FAILING = {
     "retrying": "not answering",
     "blocked": "access refused",
@@ -45,6 +50,7 @@ class Statement:
     detail: str = ""
     tone: Tone = ""
     url: str = ""
+    more: str = ""  # the page that lists the posts this is said of
 
     @property
     def details(self) -> list[str]:
@@ -61,25 +67,27 @@ class Quote:
     place: str  # source, brand where there are several, time
     reason: str  # "negative, 1 of 5, 12 replies"
     tone: Tone
+    others: tuple[str, ...] = ()  # addresses of posts that say the same
+    answers: tuple[tuple[str, str], ...] = ()  # ("wrong moment", the page where to say so)
 
 
 # The first screen --------------------------------------------------------------------------------------------------
 
 
-def headline(figures: Figures, day: date, failed: bool, waiting: int) -> str:
-    """The day in one sentence."""
-    weekday = long_day(day).split()[0]
+def headline(figures: Figures, failed: bool, waiting: int) -> str:
+    """The day or the week in one sentence."""
+    when = figures.edition.when
     if not figures.posts:
         told = f"No {figures.noun} of {figures.who}" if figures.brands[0] else "No post"
         if waiting:
             waits = count(waiting, "post waits", "posts wait")
-            return f"{told} has been sorted yet for {weekday}: {waits} for a verdict."
+            return f"{told} has been sorted yet {when}: {waits} for a verdict."
         if failed:
-            return f"{told} came in on {weekday}, but not every source could be read."
-        return f"A quiet day: {told[0].lower()}{told[1:]} on {weekday}."
+            return f"{told} came in {when}, but not every source could be read."
+        return f"A quiet {figures.edition.period}: {told[0].lower()}{told[1:]} {when}."
     lead = count(figures.posts, figures.noun) + (f" of {figures.who}" if figures.brands[0] else "")
     themes = _themes(figures)
-    return f"{lead} on {weekday}{': ' if themes else ''}{themes}."
+    return f"{lead} {when}{': ' if themes else ''}{themes}."
 
 
 def _themes(figures: Figures) -> str:
@@ -113,10 +121,27 @@ def phases(figures: Figures) -> Statement:
     left = {"uncertain": figures.sum("abstained") - unread, "in other languages, not judged": unread}
     detail = ", ".join(filter(None, [detail, *(f"{number:,} {name}" for name, number in left.items() if number)]))
     if sorted_posts < FEW or numbers[lead] * 2 <= sorted_posts:
-        answer = "Too few to tell" if sorted_posts < FEW else "A mixed day"
+        answer = "Too few to tell" if sorted_posts < FEW else f"A mixed {figures.edition.period}"
     else:
         answer = "Mostly outside the journey" if lead == "neither" else f"Mostly {lead}"
-    return Statement("Research or feedback?", answer, detail)
+    phase = {"research": "research", "feedback": "feedback", "buying or waiting": "transaction", "neither": "none"}[
+        lead
+    ]
+    more = figures.edition.posts(phase=phase) if answer.startswith("Mostly") else figures.edition.posts()
+    return Statement("Research or feedback?", answer, "\n".join([detail, *_likely(figures)]), more=more)
+
+
+def _likely(figures: Figures) -> list[str]:
+    """The shares of a single brand, corrected for the model's errors, where there are enough posts for them."""
+    shares = figures.totals[0].shares
+    if len(figures.totals) > 1 or not shares.corrected or shares.research.n < _ENOUGH_TO_CORRECT:
+        return []
+    told = [
+        f"{name} {each.value:.0%} ({each.low * 100:.0f} to {each.high:.0%})"
+        for name, each in (("research", shares.research), ("feedback", shares.feedback))
+        if each.value is not None and each.low is not None and each.high is not None
+    ]
+    return [f"Likely, the model’s errors counted in: {listed(told)}."]
 
 
 def feelings(figures: Figures) -> Statement:
@@ -124,7 +149,9 @@ def feelings(figures: Figures) -> Statement:
     negative, neutral, positive = (figures.sentiments.get(name, 0) for name in ("negative", "neutral", "positive"))
     answer, tone = _feeling(negative, neutral, positive)
     detail = "\n".join(filter(None, [sides(negative, neutral, positive), _satisfaction(figures)]))
-    return Statement("How do they feel?", answer, detail, tone)
+    side = {"bad": "negative", "good": "positive"}.get(tone)
+    more = figures.edition.posts(**({"sentiment": side} if side else {}))
+    return Statement("How do they feel?", answer, detail, tone, more=more)
 
 
 def sides(negative: int, neutral: int, positive: int) -> str:
@@ -158,23 +185,37 @@ def _satisfaction(figures: Figures) -> str:
     return f"Not enough feedback for a satisfaction figure ({heard} of {FEW_ANSWERS})"
 
 
+def side_by_side(total: DayTotals, whole: int) -> str:
+    """ "64% of all mentions (58 to 69), net +0.12, 3 research, 12 feedback"."""
+    voice = trends.wilson(total.posts, whole)
+    told = []
+    if voice.enough and voice.value is not None and voice.low is not None and voice.high is not None:
+        told.append(f"{voice.value:.0%} of all mentions ({voice.low * 100:.0f} to {voice.high * 100:.0f})")
+    if total.net.enough and total.net.value is not None:
+        told.append(f"net {total.net.value:+.2f}".replace("-", "−"))
+    return ", ".join([*told, f"{total.research:,} research", f"{total.feedback:,} feedback"])
+
+
 def changes(figures: Figures, failed: bool) -> Statement:
     """The day against the usual. Only what is beyond the usual band *and* beyond chance is called a change."""
     question = "What changed?"
     found = [change for brand in range(len(figures.brands)) for change in compared(figures, brand)]
     if not found:
-        return Statement(question, "There is nothing to compare with yet", "The usual takes a week of history.")
+        takes = "a week" if figures.edition.days == 1 else "three weeks before it"
+        return Statement(question, "There is nothing to compare with yet", f"The usual takes {takes} of history.")
     moved = news(figures)
     days = max(usual.days for usual in figures.usual)
     # The number of posts is always told: it says how much the rest weighs.
     told = list(dict.fromkeys(change.told for change in [found[0], *moved, *found]))[: max(3, len(moved) + 1)]
-    detail = "\n".join([*map(capital, told[:4]), f"Compared with {count(days, 'earlier day')}."])
+    detail = "\n".join([*map(capital, told[:4]), f"Compared with {count(days, f'earlier {figures.edition.period}')}."])
     if failed and any(change.direction < 0 for change in moved):
         detail += " Sources failed, which may be why."
     if not moved:
         return Statement(question, "Nothing out of the usual", detail)
     answer = listed([change.short for change in moved[:2]])
-    return Statement(question, capital(answer), detail, "warn")
+    about = next((change.about for change in moved if change.about), "")
+    more = figures.edition.posts(**({"touchpoint": about} if about else {}))
+    return Statement(question, capital(answer), detail, "warn", more=more)
 
 
 def read_first(to_answer: Sequence[Quote], questions: Sequence[Quote], praise: Sequence[Quote]) -> Statement:
@@ -209,46 +250,48 @@ def collection(health: Sequence[SourceHealth], failed: int) -> Statement:
 # Around it ---------------------------------------------------------------------------------------------------------
 
 
-def failures(health: Sequence[SourceHealth], now: datetime, zone: ZoneInfo) -> tuple[str, ...]:
+def failures(health: Sequence[SourceHealth], now: datetime, calendar: Calendar) -> tuple[str, ...]:
     """One line for each source that fails: "Could not collect: hn (rate limited since 08:10; last success ...)"."""
     failing = [source for source in health if source.state in FAILING]
-    told = [f"Could not collect: {_failure(source, now, zone)}" for source in failing[:_FAILURES_SHOWN]]
+    told = [f"Could not collect: {_failure(source, now, calendar)}" for source in failing[:_FAILURES_SHOWN]]
     if len(failing) > _FAILURES_SHOWN:
         told.append(f"Could not collect: {count(len(failing) - _FAILURES_SHOWN, 'further source')}")
     return tuple(told)
 
 
-def _failure(source: SourceHealth, now: datetime, zone: ZoneInfo) -> str:
-    today = now.astimezone(zone).date()
+def _failure(source: SourceHealth, now: datetime, calendar: Calendar) -> str:
+    today = now.astimezone(calendar.zone).date()
     why = cut(one_line(source.why), 110).rstrip(".") or FAILING[source.state]
-    since = f"since {clock(source.since, today, zone)}" if source.since else ""
+    since = f"since {calendar.clock(source.since, today)}" if source.since else ""
     told = f"{since}: {why}" if since and len(why) > 40 else f"{why} {since}".rstrip()
     success = source.last_success_at
-    last = f"last success {clock(success, today, zone)}" if success else "no success so far"
+    last = f"last success {calendar.clock(success, today)}" if success else "no success so far"
     return f"{cut(one_line(source.name), 40)} ({told}; {last})"
 
 
-def notes(figures: Figures, waiting: int, late: int, day_before: date) -> tuple[str, ...]:
+def notes(figures: Figures, waiting: int, late: int) -> tuple[str, ...]:
     """What is still open: posts without a verdict, verdicts a person should look at, posts that came too late."""
     told = []
     if waiting:
         told.append(f"{count(waiting, 'post waits', 'posts wait')} for a verdict and {_are(waiting)} not counted here.")
-    unread = figures.sum("unread")
+    unread, period = figures.sum("unread"), figures.edition.period
     if unread:
+        languages = "a language" if unread == 1 else "languages"
         told.append(
-            f"{count(unread, 'post')} of the day {_are(unread)} in {'a language' if unread == 1 else 'languages'} the"
-            f" model does not know, or without words, and {_are(unread)} not judged."
+            f"{count(unread, 'post')} of the {period} {_are(unread)} in {languages} the model does not know, or without"
+            f" words, and {_are(unread)} not judged."
         )
     if unsure := figures.sum("abstained") - unread:
         told.append(
-            f"{count(unsure, 'post')} of the day {_are(unsure)} too uncertain to be counted as a moment and"
+            f"{count(unsure, 'post')} of the {period} {_are(unsure)} too uncertain to be counted as a moment and"
             f" {'waits' if unsure == 1 else 'wait'} for a person’s review."
         )
     if late:
-        told.append(
-            f"{count(late, 'post')} of {long_day(day_before)} came in after its digest; the trends have"
-            f" {'it' if late == 1 else 'them'}."
-        )
+        edition = figures.edition
+        before = edition.first - timedelta(days=1)
+        whose = edition.calendar.long_day(before) if edition.days == 1 else "the week before"
+        those = "it" if late == 1 else "them"
+        told.append(f"{count(late, 'post')} of {whose} came in after its digest; the trends have {those}.")
     return tuple(told)
 
 
@@ -256,19 +299,32 @@ def _are(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def quote(row: PostRow, day: date, zone: ZoneInfo, with_brand: bool, alike: int = 1) -> Quote:
+def quote(row: PostRow, edition: Edition, alike: int = 1) -> Quote:
     """A post as the digest shows it. `alike`: how many posts of the list have the same words, this one included."""
     title, text = cut(one_line(row.title), 120), cut(one_line(row.text))
-    brands = listed([brand_name(brand) for brand in sorted(row.brands)][:3]) if with_brand and row.brands else ""
-    time = clock(row.created_at, day, zone) if row.created_at else "time not given"
+    named = listed([brand_name(brand) for brand in sorted(row.brands)][:3]) if len(edition.brands) > 1 else ""
+    time = edition.calendar.clock(row.created_at, edition.day) if row.created_at else "time not given"
+    answers = [(what, edition.review(row.id, wrong)) for what, wrong in _ANSWERS]
     return Quote(
         title="" if text.startswith(title.rstrip("…")) else title,
         text=text,
         url=web_address(row.url),
-        place=", ".join(filter(None, (cut(one_line(row.source), 40), brands, time))),
+        place=", ".join(filter(None, (cut(one_line(row.source), 40), named, time))),
         reason=_reason(row, alike),
         tone="bad" if feeling(row) == "negative" else "good" if feeling(row) == "positive" else "",
+        answers=tuple(each for each in answers if each[1]),
     )
+
+
+def question(group: Group, edition: Edition) -> Quote:
+    """A question as the digest shows it: in the words of one who asked it, with the posts of all who did."""
+    first = quote(group.posts[0], edition)
+    asked = cut(one_line(group.question))
+    others = tuple(filter(None, (web_address(post.url) for post in group.posts[1:_ASKERS_SHOWN])))
+    if len(group.posts) == 1:
+        return first
+    reason = f"asked {len(group.posts):,} times"
+    return replace(first, title=asked, text="", reason=reason, others=others)
 
 
 def feeling(row: PostRow) -> str | None:

@@ -7,9 +7,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from typing import Any
 
 from listener import trends
+from listener.edition import Edition
 from listener.engine.labels import TOUCHPOINT_NAMES
 from listener.mail import one_line
 from listener.trends import DayTotals, TouchpointTotal, Usual
@@ -31,12 +32,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The day of the recipient's own brands, added up. A post that names two of them is two mentions."""
+    """The days of the recipient's own brands, added up. A post that names two of them is two mentions."""
 
-    brands: tuple[str, ...]
+    edition: Edition
     totals: tuple[DayTotals, ...]
     usual: tuple[Usual, ...]
     touchpoints: tuple[TouchpointTotal, ...]  # most posts first
+
+    @property
+    def brands(self) -> tuple[str, ...]:
+        return self.edition.brands
 
     @property
     def who(self) -> str:
@@ -71,17 +76,19 @@ def touchpoint_name(touchpoint: str) -> str:
     return TOUCHPOINT_NAMES.get(touchpoint, touchpoint)
 
 
-def gather(reader: sqlite3.Connection, brands: tuple[str, ...], day: date) -> Figures:
-    """Reads the figures of these brands for a local day."""
+def gather(reader: sqlite3.Connection, edition: Edition) -> Figures:
+    """Reads the figures of the edition's brands."""
+    day = edition.day
+    some: dict[str, Any] = {"days": edition.days, "sources": edition.sources}
     found: dict[str, list[TouchpointTotal]] = {}
-    for brand in brands:
-        for total in trends.touchpoint_totals(reader, day, brand):
+    for brand in edition.brands:
+        for total in trends.touchpoint_totals(reader, day, brand, **some):
             found.setdefault(total.touchpoint, []).append(total)
     touchpoints = [_added(totals) for totals in found.values()]
     return Figures(
-        brands,
-        tuple(trends.day_totals(reader, day, brand) for brand in brands),
-        tuple(trends.usual(reader, day, brand) for brand in brands),
+        edition,
+        tuple(trends.day_totals(reader, day, brand, **some) for brand in edition.brands),
+        tuple(trends.usual(reader, day, brand, **some) for brand in edition.brands),
         tuple(sorted((t for t in touchpoints if t.posts), key=lambda t: (-t.posts, t.touchpoint))),
     )
 

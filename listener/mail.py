@@ -35,11 +35,15 @@ _SUBJECT_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One digest in its three spellings: a one-line subject, plain text, a whole HTML document."""
+    """One digest in its three spellings: a one-line subject, plain text, a whole HTML document.
+
+    `pictures` are those that the HTML shows as cid:NAME: (NAME, PNG) each.
+    """
 
     subject: str
     text: str
     html: str
+    pictures: tuple[tuple[str, bytes], ...] = ()
 
 
 def one_line(text: str) -> str:
@@ -68,8 +72,19 @@ def compose(rendered: Rendered, sender: str, recipient: str, day: date, cadence:
     # Quoted-printable: lines stay short and every server takes it, 8BITMIME or not.
     message.set_content(rendered.text, cte="quoted-printable")
     message.add_alternative(rendered.html, subtype="html", cte="quoted-printable")
+    _attach(message, rendered, name)
     message.set_boundary(f"=_{name}")
     return message
+
+
+def _attach(message: EmailMessage, rendered: Rendered, name: str) -> None:
+    """The pictures, as parts of the HTML and of nothing else."""
+    html = message.get_payload()[-1]  # type: ignore[index]
+    assert isinstance(html, EmailMessage)
+    for number, (cid, png) in enumerate(rendered.pictures):
+        html.add_related(png, "image", "png", cid=f"<{cid}>", disposition="inline", filename=f"{number + 1}.png")
+    if rendered.pictures:
+        html.set_boundary(f"=_related_{name}")
 
 
 def address(text: str, setting: str) -> Address:
@@ -254,16 +269,27 @@ def _what(error: Exception) -> str:
     return "no answer in time" if isinstance(error, TimeoutError) else one_line(str(error)) or type(error).__name__
 
 
+def _alone(message: EmailMessage) -> str:
+    """The HTML as a file of its own, its pictures in it."""
+    html = message.get_body(("html",))
+    text = str(html.get_content()) if html else ""
+    for part in message.walk():
+        if cid := str(part.get("Content-ID", ""))[1:-1]:
+            data = base64.b64encode(part.get_payload(decode=True)).decode()  # type: ignore[arg-type]
+            text = text.replace(f'"cid:{cid}"', f'"data:image/png;base64,{data}"')
+    return text
+
+
 def write_files(message: EmailMessage, folder: Path, day: date, name: str = "digest") -> tuple[Path, Path, Path]:
     """Writes the mail, its HTML and its plain text as `{name}-{day}.eml`, `.html` and `.txt`; returns the three paths.
 
     Each file is there whole or not at all. Raises MailError when the folder cannot be written.
     """
-    parts = {kind: message.get_body((kind,)) for kind in ("html", "plain")}
+    plain = message.get_body(("plain",))
     contents = {
         ".eml": message.as_bytes(policy=SMTP),
-        ".html": parts["html"].get_content().encode() if parts["html"] else b"",
-        ".txt": parts["plain"].get_content().encode() if parts["plain"] else b"",
+        ".html": _alone(message).encode(),
+        ".txt": plain.get_content().encode() if plain else b"",
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

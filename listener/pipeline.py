@@ -19,6 +19,7 @@ from typing import Literal
 from listener import config as configuration
 from listener import digest, engine, linking, log, mail, schedule, sources, trends
 from listener.config import Config, RecipientSettings, SourceSettings
+from listener.edition import Edition
 from listener.engine import Judge
 from listener.errors import (
     Broken,
@@ -38,6 +39,7 @@ from listener.records import Outcome, Page, Run, Verdict
 from listener.store import Store
 from listener.tally import Tally
 from listener.text import model_input
+from listener.wording import Calendar
 
 Clock = Callable[[], datetime]
 
@@ -295,12 +297,18 @@ def build_digest(
     database: Path, config: Config, recipient: RecipientSettings | None, day: date, now: datetime
 ) -> digest.Digest:
     """The digest of a local day, for a recipient or (None) for everybody. Reads only."""
-    zone = config.zone_of(recipient) if recipient else config.zone
     wanted = set(recipient.brands) if recipient and recipient.brands else {brand.name for brand in config.brands}
     own = [brand.name for brand in config.brands if brand.role == "own" and brand.name in wanted]
     rivals = [brand.name for brand in config.brands if brand.role == "competitor" and brand.name in wanted]
+    edition = Edition(
+        brands=tuple(own) or ("",),
+        rivals=tuple(rivals),
+        day=day,
+        now=now,
+        calendar=Calendar(config.zone_of(recipient) if recipient else config.zone),
+    )
     with closing(trends.open_reader(database, config.zone)) as reader:
-        return digest.build(reader, own, rivals, day, now, zone)
+        return digest.build(reader, edition)
 
 
 def digest_files(config: Config, day: date, now: datetime, folder: Path) -> tuple[Path, Path, Path]:

@@ -137,6 +137,17 @@ def trends(reader: sqlite3.Connection, *, by: Period = "day", **filters: Any) ->
     """
     chosen = Filters(**filters)
     chosen.check(reader)
+    return _rows(reader, by, chosen)
+
+
+def course(
+    reader: sqlite3.Connection, since: date, until: date, brands: Sequence[str], sources: Sequence[str] = ()
+) -> list[TrendRow]:
+    """The days of some brands, at all sources or at some. A brand that nobody named yet has none."""
+    return _rows(reader, "day", Filters(brands=brands, sources=sources, since=since, until=until))
+
+
+def _rows(reader: sqlite3.Connection, by: Period, chosen: Filters) -> list[TrendRow]:
     table, which, values = chosen.where()
     with readable(chosen.query):
         rows = reader.execute(COUNTS.format(period=PERIODS[by], table=table, which=which), values).fetchall()

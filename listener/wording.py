@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -16,6 +18,10 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+
+
+# The year in a pattern of CLDR, with what joins it to the rest: ", y", " 'de' y", "y年", " y 'г'.".
+_YEAR = re.compile(r"[\s,]*(?:'[^']*'\s*)?y+(?:[年년]\s*|\s*'г'\.?)?")
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -71,6 +77,47 @@ def clock(moment: datetime, today: date, zone: ZoneInfo) -> str:
         return f"yesterday {time}"
     year = "" if local.year == today.year else f" {local.year}"
     return f"{short_day(local.date())}{year}, {time}"
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Days and times as one reader has them: their time zone, and the language of their dates (`de`, `pt-BR`).
+
+    Other languages than English need the package babel.
+    """
+
+    zone: ZoneInfo
+    language: str = "en"
+
+    def long_day(self, day: date) -> str:
+        """ "Saturday 21 November", "Samstag, 21. November"."""
+        return long_day(day) if self.language == "en" else self._formatted(day, _YEAR.sub("", self._pattern()))
+
+    def short_day(self, day: date) -> str:
+        """ "Sat 21 Nov", "Sa., 21. Nov."."""
+        return short_day(day) if self.language == "en" else self._formatted(day, "", "MMMEd")
+
+    def weekday(self, day: date) -> str:
+        return _DAYS[day.weekday()] if self.language == "en" else self._formatted(day, "EEEE")
+
+    def clock(self, moment: datetime, today: date) -> str:
+        """A moment seen from the local day `today`, as `clock` tells it."""
+        local = moment.astimezone(self.zone)
+        if self.language == "en" or today - timedelta(days=1) <= local.date() <= today:
+            return clock(moment, today, self.zone)
+        year = "" if local.year == today.year else f" {local.year}"
+        return f"{self.short_day(local.date())}{year}, {local:%H:%M}"
+
+    def _formatted(self, day: date, pattern: str, skeleton: str = "") -> str:
+        from babel.dates import format_date, format_skeleton
+
+        locale = self.language.replace("-", "_")
+        return str(format_skeleton(skeleton, day, locale=locale) if skeleton else format_date(day, pattern, locale))
+
+    def _pattern(self) -> str:
+        from babel.dates import get_date_format
+
+        return str(get_date_format("full", self.language.replace("-", "_")).pattern)
 
 
 def web_address(url: str) -> str:

@@ -18,7 +18,7 @@ LAYERS = (
     "sources engine scoring rollups backlog rows days copies pages ledger agenda rechecks erasure overruling"
     " judgements corrections store counts shares search filters breakdowns impacts changes questions health exports"
     " trends review charts",
-    "figures digest_lines digest alerts",
+    "edition figures digest_lines digest alerts",
     "linking tally backtest",
     "pipeline",
     "demo doctor",
@@ -57,8 +57,9 @@ BESIDE = {
     "questions": "filters search",
     "trends": "backlog breakdowns changes counts shares filters impacts questions search health",
     "scoring": "engine",
-    "digest_lines": "figures",
-    "digest": "digest_lines figures",
+    "figures": "edition",
+    "digest_lines": "edition figures",
+    "digest": "digest_lines edition figures",
     "__main__": "cli",
     "corrections": "overruling pages rollups",
     "review": "counts search",

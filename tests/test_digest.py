@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from listener import trends
 from listener.digest import Digest, build, render
+from listener.edition import Edition
 from listener.engine.labels import MOMENTS, SENTIMENTS
-from listener.mail import Rendered
+from listener.mail import Rendered, compose, write_files
 from listener.records import Outcome, Page, Post, Rating, Run, Scores, Verdict
 from listener.store import Store
-from listener.wording import clock, count, cut, listed, web_address
+from listener.wording import Calendar, clock, count, cut, listed, web_address
 
 ZONE = ZoneInfo("Europe/Vienna")
 DAY = date(2026, 11, 21)  # a Saturday
@@ -82,10 +83,15 @@ class Days:
         self.store.finish_run(Run(source, at, 0.0, 0, 0, {}, outcome, error), at + timedelta(hours=1))
 
     def digest(
-        self, own: Sequence[str] = (OWN,), competitors: Sequence[str] = (), now: datetime = NOW, zone: ZoneInfo = ZONE
-    ) -> Digest:
+        self, own: Sequence[str] = (OWN,), competitors: Sequence[str] = (), now: datetime = NOW, zone: ZoneInfo = ZONE,
+        **other: Any,
+    ) -> Digest:  # fmt: skip
         with closing(trends.open_reader(self.path, ZONE)) as reader:
-            return build(reader, own, competitors, DAY, now, zone)
+            edition = Edition(
+                brands=tuple(own) or ("",), rivals=tuple(competitors), day=DAY, now=now,
+                **{"calendar": Calendar(zone)} | other,
+            )  # fmt: skip
+            return build(reader, edition)
 
     def mail(self, **arguments: Any) -> Rendered:
         return render(self.digest(**arguments))
@@ -276,7 +282,11 @@ def test_the_html_stands_alone_and_is_small(busy: Days) -> None:
     assert soup.html is not None
     assert soup.html["lang"] == "en"
     assert all(table["role"] == "presentation" for table in soup.find_all("table"))
-    assert not soup.find_all(["script", "img", "link", "iframe", "form", "object"])
+    assert not soup.find_all(["script", "link", "iframe", "form", "object"])
+    pictures = soup.find_all("img")
+    assert [str(each["src"]) for each in pictures] == [f"cid:{cid}" for cid, _ in rendered.pictures]
+    assert all(len(str(each["alt"])) > 20 for each in pictures), "the news stands there without the picture too"
+    assert all(png.startswith(b"\x89PNG") and len(png) < 60_000 for _, png in rendered.pictures)
     assert "@import" not in rendered.html
     assert "url(" not in rendered.html
     assert len(soup.find_all("style")) == 1
@@ -286,6 +296,102 @@ def test_the_same_day_gives_the_same_bytes(busy: Days) -> None:
     assert busy.mail() == busy.mail()
     later = busy.mail(now=NOW + timedelta(minutes=3))
     assert later.html.replace("07:33", "07:30") == busy.mail().html
+
+
+def test_the_pictures_travel_inside_the_mail_and_inside_the_file(busy: Days, tmp_path: Path) -> None:
+    for back in range(1, 6):
+        busy.say(day=DAY - timedelta(days=back), times=12)
+    rendered = busy.mail()
+    message = compose(rendered, "listener@example.org", "ann@example.org", DAY, "daily", NOW)
+    named = [str(part["Content-ID"]) for part in message.walk() if part.get_content_type() == "image/png"]
+    assert named == [f"<{cid}>" for cid, _ in rendered.pictures] and named
+    assert message.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "multipart/related"]
+    assert (
+        message.as_bytes() == compose(rendered, "listener@example.org", "ann@example.org", DAY, "daily", NOW).as_bytes()
+    )
+    _, html, _ = write_files(message, tmp_path, DAY)
+    alone = html.read_text("utf-8")
+    assert "cid:" not in alone and alone.count("data:image/png;base64,") == len(named)
+
+
+def test_the_course_stands_in_the_text_as_blocks(busy: Days) -> None:
+    for back in range(1, 6):
+        busy.say(day=DAY - timedelta(days=back), times=back)
+    text = busy.mail().text
+    assert re.search(r"Posts a day, the last two weeks\n  [▁▂▃▄▅▆▇█ ]{14}\n", text)
+
+
+# For whom it is.
+
+
+def test_every_statement_leads_to_its_posts_and_every_post_to_its_correction(busy: Days) -> None:
+    rendered = busy.mail(competitors=[RIVAL], page="https://page.example/listener")
+    links = {str(a["href"]) for a in BeautifulSoup(rendered.html, "html.parser").find_all("a")}
+    span = "since=2026-11-21&until=2026-11-21"
+    assert f"https://page.example/listener/posts?brand=Harbour+%26+Pine&touchpoint=food&{span}" in links
+    assert f"https://page.example/listener/posts?brand=Lakeside+Lodge&{span}" in links
+    for wrong in ("moment", "sentiment", "brand"):
+        assert any(re.fullmatch(rf"https://page.example/listener/review/\d+\?wrong={wrong}", link) for link in links)
+    assert "See the posts" in rendered.html and "The posts: https://page.example/listener/posts" in rendered.text
+    assert "Not right?" in rendered.text
+
+
+def test_without_a_page_nothing_leads_to_one(busy: Days) -> None:
+    rendered = busy.mail(competitors=[RIVAL])
+    assert "See the posts" not in rendered.html and "Not right?" not in rendered.html
+
+
+def test_a_recipient_hears_of_their_sources_alone(busy: Days) -> None:
+    busy.ran("reviews", "crashed", error="gone")
+    elsewhere = busy.digest(sources=("forum",))
+    assert elsewhere.empty and not elsewhere.failures
+    assert busy.digest(sources=("reviews",)).headline == busy.digest().headline
+
+
+def test_dates_are_in_the_language_of_the_reader(busy: Days) -> None:
+    german = busy.mail(calendar=Calendar(ZONE, "de"))
+    assert "Samstag, 21. November 2026" in german.text
+    assert "(Sa., 21. Nov.)" in german.subject
+    named = {language: Calendar(ZONE, language).long_day(DAY) for language in ("pt-BR", "fr", "ru", "ja")}
+    assert named == {
+        "pt-BR": "sábado, 21 de novembro",
+        "fr": "samedi 21 novembre",
+        "ru": "суббота, 21 ноября",
+        "ja": "11月21日土曜日",
+    }
+
+
+def test_a_week_is_told_as_a_week(days: Days) -> None:
+    for week in range(5):
+        for back in range(7):
+            day = DAY - timedelta(days=7 * week + back)
+            days.say(
+                "The queue at the desk was endless.", touchpoints=("arrival",), day=day, times=9 if week == 0 else 2
+            )
+    told = days.digest(days=7)
+    assert told.date_line == "Sunday 15 November to Saturday 21 November 2026"
+    assert told.headline.startswith("63 mentions of Harbour & Pine in the week to Saturday 21 November")
+    assert told.subject.endswith("(week to Sat 21 Nov)") and "more complaints about arrival" in told.subject
+    changed = next(each for each in told.statements if each.question == "What changed?")
+    assert "63 mentions, usually 14" in changed.detail and "Compared with 4 earlier weeks." in changed.detail
+
+
+def test_a_question_of_several_is_told_once_with_all_who_ask(days: Days) -> None:
+    days.say("Is breakfast included in the rate?", "zmot", "neutral", ())
+    days.say("Does anyone know whether the breakfast is included?", "zmot", "neutral", ())
+    days.say("Do they take dogs?", "zmot", "neutral", ())
+    told = days.digest()
+    (asked,) = [each for each in told.lists if each.heading == "Questions asked before buying"]
+    assert [each.reason for each in asked.quotes] == ["asked 2 times", "research"]
+    assert "breakfast" in asked.quotes[0].title and len(asked.quotes[0].others) == 1
+    assert {asked.quotes[0].url, *asked.quotes[0].others} == {"https://reviews.example/1", "https://reviews.example/2"}
+
+
+def test_brands_side_by_side_have_their_share_of_voice_and_net_sentiment(busy: Days) -> None:
+    busy.say("Better than the other one.", sentiment="positive", brands=(RIVAL,), times=12)
+    rows = {row.label: row.note for row in busy.digest(competitors=[RIVAL]).brands}
+    assert re.search(r"\d+% of all mentions \(\d+ to \d+\), net \+1.00", rows[RIVAL])
 
 
 # Days with less to tell.
