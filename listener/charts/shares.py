@@ -48,12 +48,12 @@ def each_brand(rows: Sequence[TrendRow], draw: Callable[[Sequence[TrendRow]], Sp
 
 
 def by_brand(rows: Iterable[TrendRow]) -> dict[str, list[TrendRow]]:
-    """The rows of each brand, the most mentioned brand first."""
+    """The rows of each brand by period, the most mentioned brand first."""
     groups: dict[str, list[TrendRow]] = {}
     for row in rows:
         groups.setdefault(row.brand, []).append(row)
     order = sorted(groups, key=lambda brand: (-sum(row.posts for row in groups[brand]), brand))
-    return {brand: groups[brand] for brand in order}
+    return {brand: sorted(groups[brand], key=lambda row: row.period) for brand in order}
 
 
 def _phases(rows: Sequence[TrendRow], look: Look, width: int) -> Spec:
