@@ -48,7 +48,7 @@ BESIDE = {
     "erasure": "backlog copies",
     "judgements": "backlog rollups rows overruling",
     "store": "agenda backlog days erasure judgements rechecks rows pages ledger corrections",
-    "charts": "counts trends",
+    "charts": "counts impacts trends",
     "shares": "counts",
     "filters": "search",
     "breakdowns": "counts filters",

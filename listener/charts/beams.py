@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from listener.charts.looks import LEFT, Look, Spec, words
+from listener.charts.looks import LEFT, Look, Spec, signed, words
+from listener.counts import Interval
+from listener.wording import count
 
 NAMES = 132  # pixels for the names, beyond those where other pictures have the numbers of their axis
 _ROW = 30  # pixels of a row
@@ -33,15 +35,15 @@ def bars(values: Sequence[Spec], look: Look, width: int) -> Spec:
     return {"width": plot, "height": _ROW * len(rows), "layer": layers}
 
 
-def intervals(
-    values: Sequence[Spec], look: Look, width: int, marks: Sequence[tuple[float, str]], shape: str = "circle"
-) -> Spec:
+def intervals(values: Sequence[Spec], look: Look, width: int, marks: Sequence[tuple[float, str]]) -> Spec:
     """Dots on strokes from values of `label`, `value`, `low`, `high`, `sign` (written to the right), `color`, `told`.
 
-    `marks` are places of the axis and their names, the first and last of them its ends.
+    One without `value` has its words alone. `marks` are places of the axis and their names, from its one end to the
+    other.
     """
     plot, y = width - LEFT - 32, rows_y(len(values))
     rows = [{**value, "row": row} for row, value in enumerate(values)]
+    known = [row for row in rows if "value" in row]
     places = [place for place, _ in marks]
     scale = {"domain": [places[0], places[-1]], "range": [NAMES, plot - 64], "nice": False}
     axis = {"values": places, "labels": False, "grid": True}
@@ -53,13 +55,27 @@ def intervals(
     ends = [{"value": place, "label": label} for place, label in marks]
     below: Spec = {"value": _ROW * len(rows) + 8}
     layers = [
-        {"data": {"values": rows}, "mark": stroke, "encoding": between},
-        {"data": {"values": rows}, "mark": {"type": "point", "size": 80, "shape": shape}, "encoding": at},
+        {"data": {"values": known}, "mark": stroke, "encoding": between},
+        {"data": {"values": known}, "mark": {"type": "point", "size": 80}, "encoding": at},
         _written(rows, "label", look, x={"value": -LEFT}, y=y, ink=look.ink),
         _written(rows, "sign", look, x={"value": plot}, y=y, align="right", fontWeight="bold"),
         words(ends, look, x={**x, "field": "value"}, y=below, align="center", baseline="top"),
     ]
     return {"width": plot, "height": _ROW * len(rows), "layer": layers}
+
+
+def measured(figure: Interval, look: Look) -> Spec:
+    """A figure that may be below or above 0, for `intervals`; coloured only where the whole interval is on one side."""
+    low, high = figure.low or 0.0, figure.high or 0.0
+    colour = look.positive if low > 0 else look.negative if high < 0 else look.mute
+    ends = {"value": figure.value, "low": low, "high": high}
+    return {**ends, "sign": signed(figure.value or 0.0), "color": colour}
+
+
+def interval_told(figure: Interval) -> str:
+    """ "+0.12 (−0.05 to +0.29), of 120 posts"."""
+    ends = f"({signed(figure.low or 0.0)} to {signed(figure.high or 0.0)})"
+    return f"{signed(figure.value or 0.0)} {ends}, of {count(figure.n, 'post')}"
 
 
 def _written(rows: Sequence[Spec], which: str, look: Look, **how: object) -> Spec:

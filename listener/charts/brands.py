@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from listener.charts import periods
-from listener.charts.beams import bars, intervals
+from listener.charts.beams import bars, interval_told, intervals, measured
 from listener.charts.lines import HEIGHT, SHAPES, end_labels, line, top
 from listener.charts.looks import (
     LEFT,
@@ -19,12 +19,12 @@ from listener.charts.looks import (
     name,
     nothing,
     per_cent,
-    signed,
     title,
     unlike,
 )
 from listener.charts.shares import by_brand
-from listener.counts import TrendRow, wilson
+from listener.counts import TrendRow
+from listener.counts import net as balance_of
 from listener.wording import count, listed
 
 _LINES = 6  # that can still be told from each other
@@ -106,15 +106,11 @@ def net(rows: Sequence[TrendRow], *, theme: Theme = "light", width: int = 600) -
 
 
 def _balance(rows: Sequence[TrendRow], label: str, look: Look) -> Spec | None:
-    """The net sentiment of a brand's rows; None where no post takes a side."""
-    positive = sum(row.sentiments["positive"] for row in rows)
-    share = wilson(positive, positive + sum(row.sentiments["negative"] for row in rows))
-    if share.value is None or share.low is None or share.high is None:
+    """The net sentiment of a brand's rows, without a value where too few posts take a side; None where none does."""
+    positive, negative = (sum(row.sentiments[side] for row in rows) for side in ("positive", "negative"))
+    balance = balance_of(positive, negative)
+    if not balance.n:
         return None
-    value, low, high = (2 * each - 1 for each in (share.value, share.low, share.high))
-    sides = count(share.n, "post that takes a side", "posts that take a side")
-    return {
-        "label": label, "value": value, "low": low, "high": high, "sign": signed(value),
-        "color": look.positive if low > 0 else look.negative if high < 0 else look.mute,
-        "told": f"{label} {signed(value)} ({signed(low)} to {signed(high)}), of {sides}",
-    }  # fmt: skip
+    if not balance.enough:
+        return {"label": label, "sign": "too few", "color": look.mute, "told": f"{label}: too few posts take a side"}
+    return {"label": label, **measured(balance, look), "told": f"{label} {interval_told(balance)}"}

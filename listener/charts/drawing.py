@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from html import escape
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -55,15 +56,23 @@ def svg(spec: Spec) -> str:
 
 def html(spec: Spec) -> str:
     """The picture as one page that answers to the pointer and asks no other host for anything."""
+    check()
     return _PAGE.format(
         policy=_POLICY,
         title=escape(spec["description"]),
         paper=spec["background"],
         font=escape(FONT),
-        bundle=_drawer().javascript_bundle().replace("</script", "<\\/script"),
+        bundle=_bundle(),
         spec=_script(spec),
         options=_script(_OPTIONS),
     )
+
+
+@cache
+def _bundle() -> str:
+    """Vega and what it needs, as it may stand in a page; seconds to make, hence made once."""
+    bundle: str = _drawer().javascript_bundle()
+    return bundle.replace("</script", "<\\/script")
 
 
 def _script(data: object) -> str:
@@ -72,9 +81,14 @@ def _script(data: object) -> str:
     return told.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _drawer() -> ModuleType:
+def check() -> None:
+    """Raises ListenerError without the extra `charts`."""
     if not can_draw():
         raise ListenerError("pictures need the package that draws them: pip install 'listener-daemon[charts]'")
+
+
+def _drawer() -> ModuleType:
+    check()
     import vl_convert
 
     return vl_convert

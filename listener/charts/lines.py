@@ -18,32 +18,42 @@ def top(shares: Sequence[float]) -> float:
     return min(1.0, -(-max(shares) // 0.1) * 0.1) or 0.1
 
 
-def bands(values: Sequence[Spec], colour: str, over: periods.Span, top: float) -> list[Spec]:
-    """What is certain of a line: values of `at`, `low` and `high`. A point alone has an upright stroke."""
+def bands(values: Sequence[Spec], colour: str, aside: float, over: periods.Span, top: float) -> list[Spec]:
+    """What is certain of a line: values of `at`, `low` and `high`. A point without neighbours has an upright stroke,
+    `aside` pixels to the right, so that those of two lines do not cover each other.
+    """
     values = _runs(values)
-    band = {"mark": {"type": "area", "opacity": 0.16, "tooltip": None, "aria": False}}
-    stroke = {"mark": {"type": "rule", "opacity": 0.4, "strokeWidth": 5, "tooltip": None, "aria": False}}
+    still: Spec = {"tooltip": None, "aria": False}
+    kinds: Sequence[Spec] = (
+        {"type": "area", "opacity": 0.16, **still},
+        {"type": "rule", "opacity": 0.4, "strokeWidth": 5, "xOffset": aside, **still},
+    )
     encoding = {
         "x": periods.x(over), "y": {**_shares(top), "field": "low"}, "y2": {"field": "high"},
         "detail": {"field": "run", "type": "nominal"}, "color": {"value": colour},
     }  # fmt: skip
-    kinds = ((band, False), (stroke, True))
-    of = [{"values": [value for value in values if value["alone"] is alone]} for _, alone in kinds]
-    return [{"data": data, **mark, "encoding": encoding} for data, (mark, _) in zip(of, kinds, strict=True)]
+    return [
+        {"data": {"values": [value for value in values if value["alone"] is alone]}, "mark": mark, "encoding": encoding}
+        for mark, alone in zip(kinds, (False, True), strict=True)
+    ]
 
 
-def line(values: Sequence[Spec], colour: str, shape: str, over: periods.Span, top: float) -> list[Spec]:
+def line(
+    values: Sequence[Spec], colour: str, shape: str, over: periods.Span, top: float, aside: float = 0
+) -> list[Spec]:
     """The layers of one line: values of `at`, `share` and `told`. It is not drawn over periods without a value."""
     values = _runs(values)
     x, y, run = periods.x(over), _shares(top), {"field": "run", "type": "nominal"}
-    dotted = [value for value in values if value["alone"] or over.length <= _DOTS]
+    alone = [value for value in values if value["alone"]]
+    joined = [value for value in values if not value["alone"]]
     tip = {"field": "told", "type": "nominal"}
     through = {"type": "line", "aria": False, "strokeWidth": 2 if over.length <= _DOTS else 1.5}
     seen: Spec = {"x": x, "y": y, "color": {"value": colour}}
-    dots = {"type": "point", "shape": shape}
+    told, dots = {**seen, "tooltip": tip, "description": tip}, {"type": "point", "shape": shape}
     return [
-        {"data": {"values": values}, "mark": through, "encoding": {**seen, "detail": run}},
-        {"data": {"values": dotted}, "mark": dots, "encoding": {**seen, "tooltip": tip, "description": tip}},
+        {"data": {"values": joined}, "mark": through, "encoding": {**seen, "detail": run}},
+        {"data": {"values": joined if over.length <= _DOTS else []}, "mark": dots, "encoding": told},
+        {"data": {"values": alone}, "mark": {**dots, "xOffset": aside}, "encoding": told},
     ]
 
 

@@ -42,12 +42,12 @@ LOOKS: dict[Theme, Look] = {
     "light": Look(
         paper="#fffefb", ink="#1f2a2e", mute="#5c686b", grid="#e4e0d6",
         research="#2b5f9e", feedback="#9a5b0a", negative="#8a2f0e", neutral="#7d8583", positive="#24757f",
-        brands=("#2b5f9e", "#9a5b0a", "#24757f", "#8a2f6b", "#3d4a4e", "#6b5bb0"),
+        brands=("#2b5f9e", "#9a5b0a", "#3f7f6e", "#5a0f38", "#10191f", "#8a5fc4"),
     ),
     "dark": Look(
         paper="#1c2326", ink="#eceae3", mute="#a9b4b5", grid="#333d40",
         research="#7fb2f0", feedback="#e6bd6b", negative="#e07b52", neutral="#8f9a9c", positive="#7fcbd8",
-        brands=("#7fb2f0", "#e6bd6b", "#7fcbd8", "#e79ac6", "#eceae3", "#b3a5f0"),
+        brands=("#7fb2f0", "#e6bd6b", "#8fd6b0", "#e58bb5", "#f4f2ec", "#a68f7a"),
     ),
 }  # fmt: skip
 
@@ -148,7 +148,7 @@ def per_cent(share: float) -> str:
 
 
 def signed(value: float) -> str:
-    """+0.12, 0.00, −0.05."""
+    """ "+0.12", "0.00", "−0.05"."""
     return f"{value:+.2f}".replace("-", "−") if abs(value) >= 0.005 else "0.00"
 
 

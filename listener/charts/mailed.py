@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from listener.charts.drawing import can_draw, png
 from listener.charts.looks import name, per_cent
-from listener.charts.shares import by_brand, phases
+from listener.charts.shares import by_brand, phases, share_told
 from listener.charts.sides import volumes
+from listener.counts import ENOUGH
 from listener.wording import capital, count
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _DAYS = 28  # that are shown
 _COURSE = 3  # days with posts; fewer show no course
-_FEW = 10  # posts; below this a share is noise
 
 
 class Picture(NamedTuple):
@@ -47,7 +47,7 @@ def digest_charts(
     found = []
     brand, own = next(iter(groups.items()))
     of_day = next((row for row in own if row.period == day.isoformat()), None)
-    if of_day and len(own) >= _COURSE:
+    if of_day and sum(row.shares.research.enough for row in own) >= _COURSE:
         alone = usual if len(groups) == 1 else None
         picture = png(phases(own, width=width), scale)
         found.append(Picture("research-feedback@listener", picture, _phases_told(of_day, brand, alone)))
@@ -64,12 +64,14 @@ def digest_charts(
 
 def _phases_told(row: TrendRow, brand: str, usual: Usual | None) -> str:
     """ "Research 23%, usually 10% to 20%; feedback 41%, usually 30% to 45%; of the posts of Acme"."""
-    whole = row.posts - row.abstained
-    if whole < _FEW:
-        return f"Research and feedback of {name(brand)}: {count(whole, 'post')}, too few for a share."
+    if not row.shares.research.enough:
+        return f"Research and feedback of {name(brand)}: {count(row.posts, 'post')}, too few for a share."
     told = []
-    for phase, part in (("research", row.research), ("feedback", row.feedback)):
-        told.append(f"{phase} {per_cent(part / whole)}{_usually(usual, phase)}")
+    for phase in ("research", "feedback"):
+        share = getattr(row.shares, phase)
+        # The usual is that of shares as counted.
+        plain = f"{phase} {per_cent(share.value)}{_usually(usual, phase)}"
+        told.append(share_told(phase, share) if row.shares.corrected else plain)
     return f"{capital('; '.join(told))} (shares of the posts of {name(brand)})."
 
 
@@ -78,7 +80,7 @@ def _felt_told(rows: Sequence[TrendRow], usual: Usual | None) -> str:
     felt: Counter[str] = sum((Counter(row.sentiments) for row in rows), Counter())
     whole = sum(felt.values())
     counts = ", ".join(f"{felt[each]:,} {each}" for each in ("positive", "neutral", "negative"))
-    if whole < _FEW:
+    if whole < ENOUGH:
         return f"{counts} posts."
     return f"{counts} posts; negative {per_cent(felt['negative'] / whole)}{_usually(usual, 'negative')}."
 

@@ -67,6 +67,10 @@ def place(period: str) -> tuple[Unit, int]:
     return "day", date.fromisoformat(period).toordinal()
 
 
+def unit(period: str) -> Unit:
+    return place(period)[0]
+
+
 def begin(unit: Unit, number: int) -> date:
     """The first day of a period."""
     if unit == "month":

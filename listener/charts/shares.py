@@ -21,10 +21,9 @@ from listener.charts.looks import (
     stacked,
     title,
 )
-from listener.counts import Interval, TrendRow, wilson
-from listener.wording import capital, count
+from listener.counts import ENOUGH, Interval, TrendRow
+from listener.wording import capital, count, listed
 
-_FEW = 10  # posts; a share of fewer is drawn with its band, but no figure is written beside it
 _BRANDS_APART = 4  # pictures below each other in one file
 _PHASES = ("research", "feedback")
 _QUARTERS = tuple((share / 4, f"{share / 4:.0%}") for share in range(5))
@@ -33,7 +32,8 @@ Shown = dict[str, list[tuple[TrendRow, Interval]]]
 
 
 def phases(rows: Sequence[TrendRow], *, theme: Theme = "light", width: int = 600) -> Spec:
-    """Research against feedback over time, each as a share of the posts the model was sure of, with its 95 % band.
+    """Research against feedback over time, each as a share of the posts, with its 95 % band; a period with too few
+    posts for a share is left out.
 
     Rows of several brands make a picture each, of the most mentioned four.
     """
@@ -48,26 +48,39 @@ def each_brand(rows: Sequence[TrendRow], draw: Callable[[Sequence[TrendRow]], Sp
 
 
 def by_brand(rows: Iterable[TrendRow]) -> dict[str, list[TrendRow]]:
-    """The rows of each brand, the most mentioned brand first."""
+    """The rows of each brand by period, the most mentioned brand first."""
     groups: dict[str, list[TrendRow]] = {}
     for row in rows:
         groups.setdefault(row.brand, []).append(row)
     order = sorted(groups, key=lambda brand: (-sum(row.posts for row in groups[brand]), brand))
-    return {brand: groups[brand] for brand in order}
+    return {brand: sorted(groups[brand], key=lambda row: row.period) for brand in order}
+
+
+def whose(rows: Sequence[TrendRow]) -> str:
+    """Whose posts and of when, for the line below a title: "Acme, 16 Nov to 22 Nov 2026"."""
+    if not rows:
+        return ""
+    brands = [name(brand, 24) for brand in by_brand(rows)]
+    told = listed(brands if len(brands) < 4 else [*brands[:2], f"{len(brands) - 2} more"])
+    return f"{told}, {periods.span(row.period for row in rows).whole}"
 
 
 def _phases(rows: Sequence[TrendRow], look: Look, width: int) -> Spec:
     text = "Research and feedback, as shares of posts"
-    known: Shown = {phase: [(row, _share(row, phase)) for row in rows] for phase in _PHASES}
-    known = {phase: [(row, share) for row, share in of if share.value is not None] for phase, of in known.items()}
-    if not known["research"]:
-        return nothing(title(text), look, width, "No posts here that the model was sure of.")
-    over = periods.span(row.period for row, _ in known["research"])
-    last = known["research"][-1][0]
-    told = " and ".join(_told(phase, of[-1][1]) for phase, of in known.items())
-    alt = f"{capital(told)} of the posts of {name(last.brand)}, {periods.told(last.period)}."
-    strokes = "Stroke" if over.length == 1 else "Shaded"
-    heading = title(text, f"{name(last.brand)}, {over.told}", f"{strokes}: where the share is with 95% certainty")
+    told = [row for row in rows if row.shares.research.enough]
+    if not rows:
+        return nothing(title(text), look, width, "No judged posts here.")
+    if not told:
+        unit = periods.unit(rows[0].period)
+        why = f"No {unit} here has the {ENOUGH} posts that a share takes; longer periods have more."
+        return nothing(title(text, name(rows[0].brand)), look, width, why)
+    known: Shown = {phase: [(row, getattr(row.shares, phase)) for row in told] for phase in _PHASES}
+    over, last = periods.span(row.period for row in rows), told[-1]
+    shares = " and ".join(share_told(phase, of[-1][1]) for phase, of in known.items())
+    alt = f"{capital(shares)} of the posts of {name(last.brand)}, {periods.told(last.period)}."
+    sure = f"{'Stroke' if over.length == 1 else 'Shaded'}: where the share is with 95% certainty"
+    corrected = "; corrected for the errors the model is known to make" if last.shares.corrected else ""
+    heading = title(text, f"{name(last.brand)}, {over.told}", sure + corrected)
     if over.length == 1:
         picture = intervals([_row(phase, *of[0], look) for phase, of in known.items()], look, width, _QUARTERS)
         return framed({"title": heading, **picture}, look, alt)
@@ -75,36 +88,34 @@ def _phases(rows: Sequence[TrendRow], look: Look, width: int) -> Spec:
 
 
 def _over_time(known: Shown, over: periods.Span, look: Look, plot: int) -> Spec:
-    below, layers, ends = [], [], []
+    below: list[Spec] = []
+    layers: list[Spec] = []
+    ends = []
     height = top([share.high or 0 for of in known.values() for _, share in of])
     for (phase, of), shape in zip(known.items(), SHAPES, strict=False):
         colour = getattr(look, phase)
         points = [_point(phase, row, share, over) for row, share in of]
-        below += bands(points, colour, over, height)
-        layers += line(points, colour, shape, over, height)
-        last = of[-1][1]
-        label = f"{phase.capitalize()} {per_cent(last.value or 0)}" if last.n >= _FEW else phase.capitalize()
-        ends.append({"label": label, "color": colour, "share": last.value})
+        aside = 3.0 if layers else -3.0
+        below += bands(points, colour, aside, over, height)
+        layers += line(points, colour, shape, over, height, aside)
+        share = of[-1][1].value or 0
+        ends.append({"label": f"{phase.capitalize()} {per_cent(share)}", "color": colour, "share": share})
     layers += [*end_labels(ends, look, height, plot), periods.names(over, look, HEIGHT)]
     return {"width": plot, "height": HEIGHT, "layer": [*below, *layers]}
 
 
-def _share(row: TrendRow, phase: str) -> Interval:
-    return wilson(getattr(row, phase), row.posts - row.abstained)
-
-
-def _told(phase: str, share: Interval) -> str:
+def share_told(phase: str, share: Interval) -> str:
     """ "research 23% (13% to 38%)"."""
     return f"{phase} {per_cent(share.value or 0)} ({per_cent(share.low or 0)} to {per_cent(share.high or 0)})"
 
 
 def _point(phase: str, row: TrendRow, share: Interval, over: periods.Span) -> Spec:
-    told = f"{periods.told(row.period)}: {_told(phase, share)}, of {count(share.n, 'post')}"
+    told = f"{periods.told(row.period)}: {share_told(phase, share)}, of {count(share.n, 'post')}"
     return {"at": over.place(row.period), "share": share.value, "low": share.low, "high": share.high, "told": told}
 
 
 def _row(phase: str, row: TrendRow, share: Interval, look: Look) -> Spec:
-    told = f"{periods.told(row.period)}: {_told(phase, share)}, of {count(share.n, 'post')}"
+    told = f"{periods.told(row.period)}: {share_told(phase, share)}, of {count(share.n, 'post')}"
     return {
         "label": phase.capitalize(), "value": share.value, "low": share.low, "high": share.high,
         "sign": per_cent(share.value or 0), "color": getattr(look, phase), "told": told,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from listener.cli import showing
+from listener.cli import plotting, showing
 from listener.cli.shared import DAY, as_json, common, say, share, table, width
 from listener.cli.showing import NAMELESS
 from listener.counts import PARTS
@@ -75,8 +76,21 @@ def filters(command: Any) -> Any:
 )
 @click.option("--json", "json_", is_flag=True, help="Rows as JSON, with every interval.")
 @click.option("--csv", "csv_", is_flag=True, help="Rows as CSV.")
+@plotting.plot_options
 @common
-def trends(config: Config, by: str, per: Any, show: str, json_: bool, csv_: bool, **chosen: Any) -> None:
+def trends(
+    config: Config,
+    by: str,
+    per: Any,
+    show: str,
+    json_: bool,
+    csv_: bool,
+    plot: Path | None,
+    kinds: tuple[str, ...],
+    dark: bool,
+    no_chart: bool,
+    **chosen: Any,
+) -> None:
     """Counts, shares and sentiment by period and brand.
 
     A post that names two brands counts in both. Research, transaction (purchase and waiting), feedback and none are
@@ -96,6 +110,7 @@ def trends(config: Config, by: str, per: Any, show: str, json_: bool, csv_: bool
         raise click.UsageError("--csv is for periods; the others come as --json")
     if per and show != "periods":
         raise click.UsageError("--per takes periods apart; leave out --show")
+    plotting.check(plot, kinds, show)
     wanted = {_FIELDS.get(name, name): value for name, value in chosen.items()}
     with closing(reading.open_reader(config.database, config.zone)) as reader:
         if per:
@@ -103,7 +118,12 @@ def trends(config: Config, by: str, per: Any, show: str, json_: bool, csv_: bool
         elif show != "periods":
             showing.show(reader, show, by, wanted, json_)
         else:
-            _show_periods(reading.trends(reader, by=by, **wanted), json_, csv_)  # type: ignore[arg-type]
+            rows = reading.trends(reader, by=by, **wanted)  # type: ignore[arg-type]
+            _show_periods(rows, json_, csv_)
+            if rows and not (json_ or csv_ or no_chart):
+                plotting.small_charts(rows)
+        if plot:
+            plotting.draw(reader, plot, kinds, dark, by, wanted, per or show)
         waiting = reading.waiting(reader)
     if waiting:
         say(f"Not counted yet: {count(waiting, 'post')} without a verdict; `listener classify` judges.")
