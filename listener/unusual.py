@@ -24,6 +24,7 @@ LEAST_RATIO = 1.5  # less than half as much again is no reason to call anybody, 
 BACK = 0.05  # an event is over when its count is one that every twentieth quiet look shows
 _MONTH_H = 720
 _LEAST_VARIATION, _MOST_VARIATION = 0.01, 10.0  # 1/r: nobody's rate is the same in every week
+_UNKNOWN = 1.0  # of a series too rare to tell
 _Z90 = 1.2815515655446004
 
 Weeks = NDArray[np.float64]
@@ -91,13 +92,13 @@ def variation(past: Weeks, window: int) -> float:
     number = (~bad).sum(axis=0)
     sums, number = sums[:, number >= LEAST_WEEKS - 1], number[number >= LEAST_WEEKS - 1]
     if not sums.size:
-        return 1.0
+        return _UNKNOWN
     mean, variance = np.nanmean(sums, axis=0), np.nanvar(sums, axis=0, ddof=1)
     free = max(float((number - 1).sum()) / window, 2.0)
     surely = 1 / max(1 - 2 / (9 * free) - _Z90 * math.sqrt(2 / (9 * free)), 0.3) ** 3
     squares = float((mean**2 - variance / number).sum())
     if squares <= 0:
-        return 1.0
+        return _UNKNOWN
     found = float((surely * variance - mean).sum()) / squares
     return min(max(found, _LEAST_VARIATION), _MOST_VARIATION)
 
@@ -122,7 +123,7 @@ def chance(seen: int, past: int, weeks: int, shape: float) -> float:
     total = 0.0
     for each in range(seen, number + 1):
         total += term
-        if term <= total * 1e-12:
+        if each == number or term <= total * 1e-12:
             break
         term *= (number - each) / (each + 1) * (each + shape) / (number - each - 1 + other)
     return min(total, 1.0)

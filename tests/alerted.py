@@ -47,6 +47,15 @@ class Weeks:
                 [(f"{self.begin + timedelta(hours=hour):%Y-%m-%dT%H:%M:%SZ}",) for hour in range(weeks * 168 + 2)],
             )
 
+    @classmethod
+    def again(cls, path: Path) -> Weeks:
+        """Weeks that were stored before, to say more in."""
+        weeks = cls.__new__(cls)
+        weeks.store = Store.open(path, ZONE, author_key=b"k" * 32)
+        weeks.random = random.Random(8)
+        weeks.number = 1_000_000
+        return weeks
+
     def ordinary(self, a_day: int = 48) -> None:
         """Posts at random, day and night, one in ten of them negative."""
         days = (NOW - self.begin).days + 1
@@ -65,8 +74,11 @@ class Weeks:
         touchpoints: tuple[str, ...] = (),
         brand: str = BRAND,
         lag: timedelta = timedelta(minutes=10),
+        collected: datetime | None = None,
     ) -> None:
-        """Stores these posts, each by another author, each collected `lag` after it was written, and judges them."""
+        """Stores these posts, each by another author, each collected `lag` after it was written, or all of them at once
+        at `collected`, and judges them.
+        """
         by_hour: dict[datetime, list[Post]] = {}
         for at, text in zip(times, texts, strict=True):
             self.number += 1
@@ -74,9 +86,10 @@ class Weeks:
                 "forum", f"p{self.number}", text, author=f"author {self.number}", created_at=at,
                 url=f"https://forum.example/{self.number}", engagement={"likes": self.number % 7},
             )  # fmt: skip
-            by_hour.setdefault((at + lag).replace(minute=59, second=0, microsecond=0), []).append(post)
-        for collected, posts in by_hour.items():
-            self.store.save_page("forum", Page(tuple(posts)), [{brand: "its name"}] * len(posts), collected)
+            hour = (at + lag).replace(minute=59, second=0, microsecond=0)
+            by_hour.setdefault(collected or hour, []).append(post)
+        for came, posts in by_hour.items():
+            self.store.save_page("forum", Page(tuple(posts)), [{brand: "its name"}] * len(posts), came)
         while waiting := self.store.pending("m1", 5000):
             sentiment = "negative" if negative else "neutral"
             self.store.save_verdicts([verdict(p, sentiment=sentiment, touchpoints=touchpoints) for p in waiting], NOW)
