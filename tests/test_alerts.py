@@ -198,9 +198,7 @@ def test_criticism_of_one_touchpoint_is_found_in_a_brand_with_much_of_it(weeks: 
 def test_a_new_topic_needs_several_authors_and_to_be_new(weeks: Weeks) -> None:
     end = NOW.replace(minute=0)
     times = [end - timedelta(hours=n + 1) for n in range(8)]
-    weeks.say(
-        times, [f"{word} and bedbugs" for word in ("room", "view", "bed", "lobby", "pool", "wall", "sun", "rug")]
-    )
+    weeks.say(times, [f"{word} and bedbugs" for word in ("room", "view", "bed", "lobby", "pool", "wall", "sun", "rug")])
     (event,) = noticed(weeks)
     assert (event.kind, event.about, event.found["authors"]) == ("topic", "bedbugs", 8)
     assert "“bedbugs” in 8 posts by 8 authors, hardly seen before" in notices.what(event)
