@@ -319,7 +319,7 @@ def _warnings(config: Config) -> Iterator[str]:
             yield f"{place}: others can read {path}; `chmod 600 {path}` mends it"
     if not config.brands:
         yield "no [[brand]] is configured: sources that keep matched posts only will keep nothing"
-    if config.recipients and not config.mail.host:
+    if config.recipients and not (config.mail.via or config.mail.host):
         yield "[mail] host is not set: the digest is mailed to nobody"
     if config.mail.host and config.mail.username and config.mail.security == "none":
         yield "[mail] security is 'none': the password travels in the clear"

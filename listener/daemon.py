@@ -197,7 +197,7 @@ class Daemon:
                 zone = config.zone_of(recipient)
                 started = store.started_on(schedule.local_day(now, zone))
                 ended = store.digest_periods(recipient.email, recipient.cadence)
-                for day in schedule.digest_due(now, recipient.at, zone, None, started):
+                for day in schedule.digest_due(now, recipient.at, zone, None, started, weekday=recipient.sent_on):
                     if ended.get(day.isoformat()) not in ("sent", "skipped", "unknown"):
                         pipeline.send_digest(store, config, recipient, day, now_utc)
 

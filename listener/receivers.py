@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from listener.fields import Address, AddressOrNone, Every, Name, Settings, TimeOfDay, Zone, seconds
 from listener.secrets import Secret
 
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
 
 class RecipientSettings(Settings):
     """A person who gets the digest."""
@@ -18,10 +20,18 @@ class RecipientSettings(Settings):
     alerts: bool = Field(False, description="true also mails this person what cannot wait for the digest.")
     at: TimeOfDay = Field("07:30", description="When the digest of the day before is sent, local time.")
     timezone: Zone = Field("", description="This person's time zone; empty: the one at the top of this file.")
-    cadence: Literal["daily"] = Field("daily", description="How often: 'daily'.")
+    cadence: Literal["daily", "weekly"] = Field("daily", description="How often: 'daily' or 'weekly'.")
+    weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = Field(
+        "monday", description="The day on which a weekly digest is sent; it is about the seven days before."
+    )
     quiet: Literal["send", "skip"] = Field(
         "send", description="What to do on a day without posts: 'send' says so, 'skip' sends nothing."
     )
+
+    @property
+    def sent_on(self) -> int | None:
+        """The weekday of a weekly digest, Monday 0; None for a daily one."""
+        return WEEKDAYS.index(self.weekday) if self.cadence == "weekly" else None
 
 
 class WebhookSettings(Settings):

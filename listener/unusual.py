@@ -78,7 +78,7 @@ def threshold(false_alarms: float, series: int, window: int) -> float:
     Over `series` series and all windows. Windows of many hours overlap from one look to the next, so that their false
     alarms come in runs, and a run is one alert: they count as fewer looks.
     """
-    a_month = _MONTH_H / max(1.0, window / 4)
+    a_month = _MONTH_H / max(1.0, window / 2)
     return false_alarms / (max(series, 1) * len(WINDOWS_H) * a_month)
 
 
