@@ -17,7 +17,7 @@ from types import FrameType
 from apscheduler.schedulers.background import BackgroundScheduler
 from filelock import FileLock, Timeout
 
-from listener import alerting, engine, log, pipeline, schedule, sources
+from listener import alerting, engine, log, pipeline, schedule, sources, upkeep
 from listener import config as configuration
 from listener.config import Config
 from listener.engine import Judge
@@ -25,7 +25,7 @@ from listener.errors import ConfigError, ListenerError, StoreError
 from listener.http import Get, open_get
 from listener.store import Store
 
-TICK_S = {"collect": 2, "classify": 2, "digest": 20, "alerts": 60, "purge": 3600}
+TICK_S = {"collect": 2, "classify": 2, "digest": 20, "alerts": 60, "operator": 60, "purge": 3600}
 FETCHES_AT_ONCE = 8
 GRACE_S = 8.0  # systemd and people expect a SIGTERM to be answered within ten seconds
 RELOAD_WAIT_S = 60.0  # how long a reload waits for fetches under way
@@ -86,6 +86,7 @@ class Daemon:
             "classify": self._classify,
             "digest": self._digest,
             "alerts": self._alerts,
+            "operator": self._operator,
             "purge": self._purge,
         }
         for name, tick in ticks.items():
@@ -206,6 +207,12 @@ class Daemon:
         with self._store() as store:
             alerting.look(store, self._config, now_utc())
             alerting.tell(store, self._config, now_utc, self._stopping.is_set)
+
+    def _operator(self) -> None:
+        """Tells the operator what fails, and when it is mended."""
+        with self._store() as store:
+            upkeep.look(store, self._config, now_utc())
+            upkeep.tell(store, self._config, now_utc, self._stopping.is_set)
 
     def _purge(self) -> None:
         with self._store() as store:

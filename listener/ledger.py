@@ -73,6 +73,14 @@ def periods(connection: sqlite3.Connection, recipient: str, cadence: str) -> dic
     return dict(connection.execute(query, (recipient, cadence)).fetchall())
 
 
+def tries(connection: sqlite3.Connection, recipient: str, cadence: str) -> dict[str, tuple[str, str]]:
+    """Every period of which something was begun for this recipient: its state, and the stamp of the last try."""
+    query = "SELECT period, state, claimed_at FROM digests WHERE recipient = ? AND cadence = ?"
+    return {
+        period: (state, claimed_at) for period, state, claimed_at in connection.execute(query, (recipient, cadence))
+    }
+
+
 def detail(connection: sqlite3.Connection, key: Key) -> str:
     """What was written down for people when this digest ended; "" when it has not."""
     row = connection.execute(_FIND, key).fetchone()

@@ -243,7 +243,7 @@ def _ask(command: Callable[[], tuple[int, bytes]], refused: str, remedy: str, pl
         raise MailError(f"{place} broke off before the mail was sent ({_what(error)})") from error
     if code not in (250, 251, 252, 354):
         answer = smtplib.SMTPResponseException(code, reply)
-        hint = f"; {remedy}" if remedy else ""
+        hint = f"; {remedy}" if remedy and not _is_temporary(answer) else ""
         raise MailError(f"{refused}: {_reply(answer)}{hint}", temporary=_is_temporary(answer))
 
 

@@ -18,10 +18,10 @@ LAYERS = (
     " migrations wording delivery webhooks",
     "sources engine scoring rollups backlog rows days copies pages ledger events agenda rechecks erasure overruling"
     " judgements corrections store counts shares search filters breakdowns impacts changes questions health exports"
-    " trends review charts hours causes",
+    " trends review charts hours causes troubles",
     "figures digest_lines digest alerts notices",
     "linking tally backtest",
-    "pipeline alerting",
+    "pipeline alerting upkeep",
     "demo doctor",
     "web daemon training",
     "cli __main__",
@@ -67,6 +67,8 @@ BESIDE = {
     "digest": "digest_lines figures",
     "notices": "figures",
     "alerting": "pipeline",
+    "upkeep": "pipeline",
+    "troubles": "health",
     "__main__": "cli",
     "corrections": "overruling pages rollups",
     "review": "counts search",
