@@ -19,6 +19,7 @@ from listener.errors import ConfigError, ModelError, QueryError
 from listener.example import example
 from listener.query import brand_query
 from listener.settings import (
+    AlertSettings,
     BrandSettings,
     Config,
     HeadSettings,
@@ -26,13 +27,16 @@ from listener.settings import (
     LogSettings,
     MailSettings,
     ModelSettings,
+    OperatorSettings,
     PrivacySettings,
     RecipientSettings,
     SourceSettings,
+    WebhookSettings,
     nearest,
 )
 
 __all__ = [
+    "AlertSettings",
     "BrandSettings",
     "Config",
     "HeadSettings",
@@ -40,9 +44,11 @@ __all__ = [
     "LogSettings",
     "MailSettings",
     "ModelSettings",
+    "OperatorSettings",
     "PrivacySettings",
     "RecipientSettings",
     "SourceSettings",
+    "WebhookSettings",
     "author_key",
     "example",
     "load",
@@ -54,13 +60,21 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "brand": BrandSettings,
     "source": SourceSettings,
     "recipient": RecipientSettings,
+    "webhook": WebhookSettings,
+    "alerts": AlertSettings,
+    "operator": OperatorSettings,
     "mail": MailSettings,
     "model": ModelSettings,
     "http": HttpSettings,
     "privacy": PrivacySettings,
     "log": LogSettings,
 }
-_LISTS = {"brand": "name", "source": "name", "recipient": "email"}  # tables that come many times, and what names one
+_LISTS = {
+    "brand": "name",
+    "source": "name",
+    "recipient": "email",
+    "webhook": "name",
+}  # tables that come many times, and what names one
 _TOP_KEYS = ("timezone", "database", *TABLES)
 _KEY_BYTES = 32
 
@@ -255,6 +269,7 @@ def _disagreements(config: Config) -> Iterator[str]:
     yield from _twice("brand", [brand.name for brand in config.brands])
     yield from _twice("source", [source.name for source in config.sources])
     yield from _twice("recipient", [recipient.email for recipient in config.recipients])
+    yield from _twice("webhook", [webhook.name for webhook in config.webhooks])
     for brand in config.brands:
         try:
             brand_query(brand.name, brand.aliases, brand.query, config.privacy.authors)
@@ -271,10 +286,10 @@ def _disagreements(config: Config) -> Iterator[str]:
     for source in config.sources:
         if source.brand and source.brand not in brands:
             yield f'[[source]] "{source.name}" brand: {_no_brand(source.brand, brands)}'
-    for recipient in config.recipients:
-        for name in recipient.brands:
-            if name not in brands:
-                yield f'[[recipient]] "{recipient.email}" brands: {_no_brand(name, brands)}'
+    told = [(f'[[recipient]] "{recipient.email}"', recipient.brands) for recipient in config.recipients]
+    told += [(f'[[webhook]] "{webhook.name}"', webhook.brands) for webhook in config.webhooks]
+    for place, names in told:
+        yield from (f"{place} brands: {_no_brand(name, brands)}" for name in names if name not in brands)
 
 
 def _twice(table: str, names: Sequence[str]) -> Iterator[str]:
@@ -304,7 +319,7 @@ def _warnings(config: Config) -> Iterator[str]:
             yield f"{place}: others can read {path}; `chmod 600 {path}` mends it"
     if not config.brands:
         yield "no [[brand]] is configured: sources that keep matched posts only will keep nothing"
-    if config.recipients and not config.mail.host:
+    if config.recipients and not (config.mail.via or config.mail.host):
         yield "[mail] host is not set: the digest is mailed to nobody"
     if config.mail.host and config.mail.username and config.mail.security == "none":
         yield "[mail] security is 'none': the password travels in the clear"

@@ -17,15 +17,15 @@ from types import FrameType
 from apscheduler.schedulers.background import BackgroundScheduler
 from filelock import FileLock, Timeout
 
+from listener import alerting, engine, log, pipeline, schedule, sources, upkeep
 from listener import config as configuration
-from listener import engine, log, pipeline, schedule, sources
 from listener.config import Config
 from listener.engine import Judge
 from listener.errors import ConfigError, ListenerError, StoreError
 from listener.http import Get, open_get
 from listener.store import Store
 
-TICK_S = {"collect": 2, "classify": 2, "digest": 20, "purge": 3600}
+TICK_S = {"collect": 2, "classify": 2, "digest": 20, "alerts": 60, "operator": 60, "purge": 3600}
 FETCHES_AT_ONCE = 8
 GRACE_S = 8.0  # systemd and people expect a SIGTERM to be answered within ten seconds
 RELOAD_WAIT_S = 60.0  # how long a reload waits for fetches under way
@@ -81,7 +81,14 @@ class Daemon:
             # A tick that was missed while the machine slept is run once, late; it is never dropped.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        ticks = {"collect": self._collect, "classify": self._classify, "digest": self._digest, "purge": self._purge}
+        ticks = {
+            "collect": self._collect,
+            "classify": self._classify,
+            "digest": self._digest,
+            "alerts": self._alerts,
+            "operator": self._operator,
+            "purge": self._purge,
+        }
         for name, tick in ticks.items():
             scheduler.add_job(
                 self._safely(name, tick), "interval", seconds=TICK_S[name], id=name, next_run_time=now_utc()
@@ -191,9 +198,21 @@ class Daemon:
                 zone = config.zone_of(recipient)
                 started = store.started_on(schedule.local_day(now, zone))
                 ended = store.digest_periods(recipient.email, recipient.cadence)
-                for day in schedule.digest_due(now, recipient.at, zone, None, started):
+                for day in schedule.digest_due(now, recipient.at, zone, None, started, weekday=recipient.sent_on):
                     if ended.get(day.isoformat()) not in ("sent", "skipped", "unknown"):
                         pipeline.send_digest(store, config, recipient, day, now_utc)
+
+    def _alerts(self) -> None:
+        """Looks once an hour for what is unusual, and tells who has not been told yet."""
+        with self._store() as store:
+            alerting.look(store, self._config, now_utc())
+            alerting.tell(store, self._config, now_utc, self._stopping.is_set)
+
+    def _operator(self) -> None:
+        """Tells the operator what fails, and when it is mended."""
+        with self._store() as store:
+            upkeep.look(store, self._config, now_utc())
+            upkeep.tell(store, self._config, now_utc, self._stopping.is_set)
 
     def _purge(self) -> None:
         with self._store() as store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import stat
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
-from listener import engine, sources, trends
+from listener import delivery, engine, sources, trends
 from listener.config import Config
 from listener.engine import checkpoint
 from listener.errors import ListenerError
@@ -186,21 +187,27 @@ def _mail(config: Config, now: datetime) -> Iterator[Finding]:
             "mail", "warning", "nobody gets the digest", "add a [[recipient]], or read it with `listener digest`"
         )
         return
-    if not config.mail.host:
+    way = delivery.way(config.mail)
+    if way == "files" and not config.mail.via:
         yield Finding("mail", "warning", "no mail server: digests are written to files", "set [mail] host")
         return
     config.mail.password()
-    yield Finding("mail", "ok", f"{len(config.recipients)} recipients by {config.mail.host}:{config.mail.port}")
+    by = {"smtp": f"{config.mail.host}:{config.mail.port}", "sendmail": config.mail.sendmail, "files": "files"}[way]
+    if way == "sendmail" and not os.access(config.mail.sendmail, os.X_OK):
+        yield Finding("mail", "wrong", f"{by} is no program that can be run", "set [mail] sendmail")
+    yield Finding("mail", "ok", f"{count(len(config.recipients), 'recipient')} by {by}")
     if config.database.exists():
         with closing(trends.open_reader(config.database, config.zone)) as reader:
-            for recipient, period, state, detail in reader.execute(
-                "SELECT recipient, period, state, detail FROM digests "
+            for recipient, cadence, period, state, detail in reader.execute(
+                "SELECT recipient, cadence, period, state, detail FROM digests "
                 "WHERE state IN ('failed', 'unknown') AND period >= ? ORDER BY period",
                 ((now - DIGEST_OLD).date().isoformat(),),
             ):
-                remedy = (
-                    f"`listener digest --date {period} --send` tries again"
-                    if state == "failed"
-                    else (f"ask whether it came; `listener digest --date {period} --to {recipient}` sends a copy")
-                )
-                yield Finding("mail", "wrong", f"digest of {period} to {recipient}: {state} ({detail})", remedy)
+                if cadence not in ("daily", "weekly"):
+                    remedy = "`listener alerts` shows what it was about, `listener alerts --send` sends a trial"
+                elif state == "failed":
+                    remedy = f"`listener digest --date {period} --send` tries again"
+                else:
+                    remedy = f"ask whether it came; `listener digest --date {period} --to {recipient}` sends a copy"
+                what = "digest" if cadence in ("daily", "weekly") else cadence
+                yield Finding("mail", "wrong", f"{what} of {period} to {recipient}: {state} ({detail})", remedy)

@@ -12,15 +12,18 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from listener.settings import (
+    AlertSettings,
     BrandSettings,
     Config,
     HttpSettings,
     LogSettings,
     MailSettings,
     ModelSettings,
+    OperatorSettings,
     PrivacySettings,
     RecipientSettings,
     SourceSettings,
+    WebhookSettings,
 )
 
 _HEAD = """\
@@ -48,6 +51,8 @@ _SOURCES: Mapping[str, Mapping[str, Any]] = {
     "x": {"daily_posts_cap": 500, "monthly_spend_cap": 20.0},
 }
 _SINGLE: Mapping[str, type[BaseModel]] = {
+    "alerts": AlertSettings,
+    "operator": OperatorSettings,
     "mail": MailSettings,
     "model": ModelSettings,
     "http": HttpSettings,
@@ -64,6 +69,7 @@ def example(kinds: Mapping[str, type[BaseModel]]) -> str:
     """
     first_brand, second_brand = _BRANDS
     person = {"email": "you@example.org"}
+    service = {"name": "my-service", "url": "https://example.org/listener"}
     blocks = [
         _HEAD,
         _keys({key: Config.model_fields[key] for key in ("timezone", "database")}, {}),
@@ -76,6 +82,8 @@ def example(kinds: Mapping[str, type[BaseModel]]) -> str:
         *_sources(kinds),
         _title(RecipientSettings),
         _table("[[recipient]]", RecipientSettings.model_fields, person, active=False),
+        _title(WebhookSettings),
+        _table("[[webhook]]", WebhookSettings.model_fields, service, active=False),
     ]
     for name, model in _SINGLE.items():
         blocks += [_title(model), _table(f"[{name}]", model.model_fields, {})]

@@ -1,4 +1,4 @@
-"""The ledger of digests: what was begun, for whom and for which day, and how it ended. It is what sends a day once."""
+"""The ledger of what was sent: begun for whom and for which period, and how it ended. It is what sends a day once."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ ON CONFLICT DO UPDATE SET state = excluded.state, detail = excluded.detail, sent
 """
 
 
-def claim(connection: sqlite3.Connection, key: Key, now: datetime, at_once: bool) -> Claim:
+def claim(connection: sqlite3.Connection, key: Key, now: datetime, at_once: bool, *, repeatable: bool = False) -> Claim:
     """Asks to send one digest, inside the caller's transaction.
 
     "send": begun, go as soon as this is committed. "done": sent or skipped before. "waiting": it failed, and the next
     try is not due (one minute later, then two, four ... an hour; `at_once` does not wait). "unknown": it was begun and
-    nobody wrote how it ended; the mail may have gone, so it is not sent a second time.
+    nobody wrote how it ended; the mail may have gone, so it is not sent a second time. `repeatable`: its receiver can
+    tell repeats, so it is.
     """
     row = connection.execute(_FIND, key).fetchone()
     if row is None:
@@ -48,7 +49,7 @@ def claim(connection: sqlite3.Connection, key: Key, now: datetime, at_once: bool
     state, _, claimed_at, attempts = row
     if state in ("sent", "skipped"):
         return "done"
-    if state != "failed":
+    if state != "failed" and not repeatable:
         connection.execute(_DOUBT, key)
         return "unknown"
     tried = moment_of(claimed_at)
@@ -70,6 +71,14 @@ def periods(connection: sqlite3.Connection, recipient: str, cadence: str) -> dic
     """Every period of which a digest was begun for this recipient, and its state."""
     query = "SELECT period, state FROM digests WHERE recipient = ? AND cadence = ?"
     return dict(connection.execute(query, (recipient, cadence)).fetchall())
+
+
+def tries(connection: sqlite3.Connection, recipient: str, cadence: str) -> dict[str, tuple[str, str]]:
+    """Every period of which something was begun for this recipient: its state, and the stamp of the last try."""
+    query = "SELECT period, state, claimed_at FROM digests WHERE recipient = ? AND cadence = ?"
+    return {
+        period: (state, claimed_at) for period, state, claimed_at in connection.execute(query, (recipient, cadence))
+    }
 
 
 def detail(connection: sqlite3.Connection, key: Key) -> str:

@@ -51,22 +51,29 @@ def one_line(text: str) -> str:
     return " ".join(_UNPRINTABLE.sub(" ", text).split())
 
 
-def compose(rendered: Rendered, sender: str, recipient: str, day: date, cadence: str, now: datetime) -> EmailMessage:
-    """The mail of one digest: plain text and HTML as alternatives.
+def compose(
+    rendered: Rendered, sender: str, recipient: str, day: date, cadence: str, now: datetime, *, period: str = ""
+) -> EmailMessage:
+    """The mail of one digest or notice: plain text and HTML as alternatives.
 
-    `now` (aware) becomes the Date header. Message-ID and boundary depend on recipient, cadence, day and the sender's
-    domain alone, so that a digest sent twice is one mail to the reader that receives it.
+    `now` (aware) becomes the Date header. Message-ID and boundary depend on recipient, cadence, period (without one the
+    day) and the sender's domain alone, so that a digest sent twice is one mail to the reader that receives it. All of a
+    week refer to one id, by which mail readers show them as one conversation.
     Raises MailError when an address is not one plain address.
     """
     from_address, to_address = address(sender, "mail.sender"), address(recipient, "the recipient's email")
-    name = fingerprint(to_address.addr_spec.lower(), cadence, day.isoformat())
+    name = fingerprint(to_address.addr_spec.lower(), cadence, period or day.isoformat())
+    kind = "digest" if cadence in ("daily", "weekly") else one_line(cadence)
+    year, week, _ = day.isocalendar()
+    thread = fingerprint(to_address.addr_spec.lower(), cadence, f"{year}-W{week:02}")
     message = EmailMessage(policy=SMTP)
     message["From"] = from_address
     message["To"] = to_address
     message["Subject"] = one_line(rendered.subject)[:_SUBJECT_LENGTH]
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{name}.listener@{from_address.domain}>"
-    message["List-Id"] = f"Listener digest <{_label(cadence)}.listener.{from_address.domain}>"
+    message["References"] = f"<{thread}.listener@{from_address.domain}>"
+    message["List-Id"] = f"Listener {kind} <{_label(cadence)}.listener.{from_address.domain}>"
     message["List-Unsubscribe"] = f"<mailto:{quote(from_address.addr_spec, safe='@')}?subject=unsubscribe>"
     message["Auto-Submitted"] = "auto-generated"
     # Quoted-printable: lines stay short and every server takes it, 8BITMIME or not.
@@ -251,7 +258,7 @@ def _ask(command: Callable[[], tuple[int, bytes]], refused: str, remedy: str, pl
         raise MailError(f"{place} broke off before the mail was sent ({_what(error)})") from error
     if code not in (250, 251, 252, 354):
         answer = smtplib.SMTPResponseException(code, reply)
-        hint = f"; {remedy}" if remedy else ""
+        hint = f"; {remedy}" if remedy and not _is_temporary(answer) else ""
         raise MailError(f"{refused}: {_reply(answer)}{hint}", temporary=_is_temporary(answer))
 
 

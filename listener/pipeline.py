@@ -12,12 +12,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import date, datetime, timedelta
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
-from listener import digest, engine, linking, log, mail, schedule, sources, trends
+from listener import delivery, digest, engine, linking, log, mail, schedule, sources, trends
 from listener.config import Config, RecipientSettings, SourceSettings
 from listener.edition import Edition
 from listener.engine import Judge
@@ -25,7 +24,6 @@ from listener.errors import (
     Broken,
     ConfigError,
     Disabled,
-    MailError,
     Refused,
     Retry,
     SourceError,
@@ -289,7 +287,7 @@ def classify_pending(
 
 # --- digest ----------------------------------------------------------------------------------------------------------
 
-_NOBODY = "Listener <listener@localhost>"  # who a digest is from that leaves this machine by no mail server
+NOBODY = "Listener <listener@localhost>"  # who a digest is from that leaves this machine by no mail server
 DigestOutcome = Literal["sent", "skipped", "done", "waiting", "failed", "unknown"]
 
 
@@ -314,7 +312,7 @@ def build_digest(
 def digest_files(config: Config, day: date, now: datetime, folder: Path) -> tuple[Path, Path, Path]:
     """Writes the digest of a local day for everybody to `folder`, as .eml, .html and .txt; returns their paths."""
     rendered = digest.render(build_digest(config.database, config, None, day, now))
-    sender = config.mail.sender or _NOBODY
+    sender = config.mail.sender or NOBODY
     return mail.write_files(mail.compose(rendered, sender, "you@localhost", day, "daily", now), folder, day)
 
 
@@ -334,7 +332,7 @@ def send_digest(
         return claim
     try:
         built = build_digest(store.path, config, recipient, day, now)
-        sender = config.mail.sender or _NOBODY
+        sender = config.mail.sender or NOBODY
         message = mail.compose(digest.render(built), sender, recipient.email, day, recipient.cadence, now)
     except Exception as error:
         # What could not be built was certainly not sent: the ledger says so, and the error goes on to be seen.
@@ -343,20 +341,14 @@ def send_digest(
     state: DigestState = "skipped"
     detail = ""
     if not (built.quiet and recipient.quiet == "skip"):
-        state, detail = _deliver(message, config, day, recipient.email)
+        state, detail = delivery.deliver(message, config.mail, mail_folder(config, recipient.email), day)
     store.mark_digest(*key, state, detail, clock())
     level = logging.INFO if state in ("sent", "skipped") else logging.ERROR
     log.event("digest", level, day=key[2], state=state, error=detail if level == logging.ERROR else "")
     return state
 
 
-def _deliver(message: EmailMessage, config: Config, day: date, recipient: str) -> tuple[DigestState, str]:
-    """Hands a digest to the mail server, or keeps it as files where none is configured: its state, and why."""
-    try:
-        if not config.mail.host:
-            folder = config.database.parent / "digests" / re.sub(r"[^\w.@+-]", "_", recipient)
-            return "sent", str(mail.write_files(message, folder, day)[1])
-        mail.send(message, config.mail)
-    except MailError as error:
-        return ("failed" if error.certain else "unknown"), str(error)
-    return "sent", ""
+def mail_folder(config: Config, recipient: str) -> Path:
+    """Where the mails of a person are kept that go to files."""
+    folder = config.mail.folder or config.database.parent / "digests"
+    return folder / re.sub(r"[^\w.@+-]", "_", recipient)

@@ -1,4 +1,4 @@
-"""The daily rollups: what a set of posts adds to them, taken away before a change and added again after it."""
+"""The rollups by day and hour: what a set of posts adds to them, taken away before a change, added again after it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ _ROLLUPS = (
         "touchpoint_contributions",
         ("day", "brand", "touchpoint", "sentiment", "source"),
         ("posts", "score_sum", "score_squares", "rated", "rating_sum", "rating_squares"),
+    ),
+    *(
+        ("hourly", view, ("brand", "touchpoint", "hour", "lag", "source"), ("posts", "negative", "unread"))
+        for view in ("hourly_contributions", "hourly_touchpoint_contributions")
     ),
     ("daily_pairs", "pair_contributions", ("day", "brand", "other", "source"), ("posts", "research")),
 )  # fmt: skip

@@ -51,9 +51,17 @@ def local_day(moment_utc: datetime, zone: ZoneInfo) -> date:
 
 
 def digest_due(
-    now: datetime, at: str, zone: ZoneInfo, last_period: date | None, started: date, catch_up_days: int = 7
+    now: datetime,
+    at: str,
+    zone: ZoneInfo,
+    last_period: date | None,
+    started: date,
+    catch_up_days: int = 7,
+    weekday: int | None = None,
 ) -> list[date]:
     """The local days whose digest is due now and not done yet, oldest first.
+
+    With a `weekday` (Monday 0) the digest is of a week, is sent on that weekday, and goes by the last of its days.
 
     The digest of a day is due on the next day at `at` ("HH:MM", local); where the clocks skip that time, as much later
     as they skip. `last_period` is the last day that is done, `started` the first day the daemon ran. At most the last
@@ -66,7 +74,15 @@ def digest_due(
         first = max(first, last_period + _DAY)
     when = time.fromisoformat(at)
     days = [first + timedelta(days=n) for n in range((today - first).days)]
+    if weekday is not None:
+        days = [day for day in days if (day + _DAY).weekday() == weekday]
+        return [day for day in days if _at(day + _DAY, when, zone) <= now]
     return [day for day in days if _happened(day, zone) and _at(day + _DAY, when, zone) <= now]
+
+
+def period_of(day: date, weekday: int | None) -> date:
+    """The day by which the digest goes that tells of `day`, or of the last whole week up to it; `weekday` as above."""
+    return day if weekday is None else day - timedelta(days=((day + _DAY).weekday() - weekday) % 7)
 
 
 def _happened(day: date, zone: ZoneInfo) -> bool:

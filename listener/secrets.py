@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from listener.errors import Disabled
-from listener.settings import FilePath, Settings
+from listener.fields import FilePath, Settings
 
 
 class Secret(Settings):

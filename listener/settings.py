@@ -2,130 +2,31 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-from collections.abc import Iterable
-from datetime import time
-from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from listener.errors import ConfigError
-from listener.language import LANGUAGES, base
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SHORTEST_EVERY_S = 10
-_LONGEST_EVERY_S = 366 * 86400
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """ "The end of an error message: a guess at what was meant, or nothing when nothing is near enough."""
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
-
-
-def _beside(path: Path, info: ValidationInfo) -> Path:
-    """Relative paths are relative to the configuration file, so that a daemon may be started from anywhere."""
-    folder = (info.context or {}).get("folder")
-    path = path.expanduser()
-    return folder / path if folder else path
-
-
-def _known_zone(name: str) -> str:
-    if not name:
-        return name
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        names = available_timezones()
-        by_city = sorted(zone for zone in names if zone.rpartition("/")[2].lower() == name.lower().replace(" ", "_"))
-        near = f"; did you mean {by_city[0]!r}?" if by_city else nearest(name, names)
-        raise ValueError(f"there is no time zone {name!r}{near}") from error
-    return name
-
-
-def _seconds(every: object) -> float:
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", every) if isinstance(every, str) else None
-    if found is None:
-        raise ValueError(f"{every!r} is not an interval: write a number and a unit, as '45s', '10m', '2h' or '1d'")
-    return float(found[1]) * _SECONDS[found[2]]
-
-
-def _interval(every: object) -> object:
-    if not _SHORTEST_EVERY_S <= _seconds(every) <= _LONGEST_EVERY_S:
-        raise ValueError(f"{every!r} is out of range: at least 10 seconds, at most 366 days")
-    return every
-
-
-def _time_of_day(at: object) -> object:
-    if isinstance(at, time):  # TOML has times of its own: at = 07:30:00
-        return at.strftime("%H:%M")
-    found = re.fullmatch(r"\s*(\d{1,2}):(\d{2})\s*", at) if isinstance(at, str) else None
-    if found is None or int(found[1]) > 23 or int(found[2]) > 59:
-        raise ValueError(f"{at!r} is not a time of day: write it as '07:30'")
-    return f"{int(found[1]):02}:{found[2]}"
-
-
-def _address(email: str) -> str:
-    plain = parseaddr(email)[1]
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", plain) or any(ord(letter) < 32 for letter in email):
-        raise ValueError(f"{email!r} is not a mail address")
-    return email
-
-
-def _device(name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", name):
-        raise ValueError(f"{name!r} is not a device: write 'auto', 'cpu', 'cuda' or 'cuda:1'")
-    return name
-
-
-def _language(code: str) -> str:
-    if code not in LANGUAGES:
-        by_name = {name.lower(): known for known, name in LANGUAGES.items()}
-        meant = by_name.get(code.lower()) or base(code)  # "German" or "de-AT"
-        remedy = f"did you mean {meant!r}?" if meant else f"there are: {', '.join(LANGUAGES)}"
-        raise ValueError(f"{code!r} is not the code of a language that posts can be told apart by; {remedy}")
-    return code
-
-
-def _one_line(text: str) -> str:
-    if any(ord(letter) < 32 for letter in text):
-        raise ValueError("must be one line without control characters")
-    return text
-
-
-FilePath = Annotated[Path, AfterValidator(_beside)]
-Zone = Annotated[str, AfterValidator(_known_zone)]
-Every = Annotated[str, BeforeValidator(_interval)]
-TimeOfDay = Annotated[str, BeforeValidator(_time_of_day)]
-Address = Annotated[str, AfterValidator(_address)]
-AddressOrNone = Annotated[str, AfterValidator(lambda email: email and _address(email))]
-Line = Annotated[str, AfterValidator(_one_line)]
-Language = Annotated[str, AfterValidator(_language)]
-Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
-
-
-class Settings(BaseModel):
-    """What all tables have in common: unknown keys are refused, nothing changes after loading."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, str_strip_whitespace=True, allow_inf_nan=False
-    )
+from listener.fields import Address as Address
+from listener.fields import AddressOrNone as AddressOrNone
+from listener.fields import Every as Every
+from listener.fields import FilePath as FilePath
+from listener.fields import Language as Language
+from listener.fields import Line as Line
+from listener.fields import Name as Name
+from listener.fields import Settings as Settings
+from listener.fields import TimeOfDay as TimeOfDay
+from listener.fields import Zone as Zone
+from listener.fields import device, seconds
+from listener.fields import nearest as nearest
+from listener.receivers import AlertSettings as AlertSettings
+from listener.receivers import OperatorSettings as OperatorSettings
+from listener.receivers import RecipientSettings as RecipientSettings
+from listener.receivers import WebhookSettings as WebhookSettings
 
 
 class BrandSettings(Settings):
@@ -174,26 +75,22 @@ class SourceSettings(Settings):
 
     @property
     def every_s(self) -> float:
-        return _seconds(self.every)
-
-
-class RecipientSettings(Settings):
-    """A person who gets the digest."""
-
-    email: Address = Field(description="Where the digest goes.")
-    brands: list[str] = Field([], description="The brands this person hears of; none means all.")
-    at: TimeOfDay = Field("07:30", description="When the digest of the day before is sent, local time.")
-    timezone: Zone = Field("", description="This person's time zone; empty: the one at the top of this file.")
-    cadence: Literal["daily"] = Field("daily", description="How often: 'daily'.")
-    quiet: Literal["send", "skip"] = Field(
-        "send", description="What to do on a day without posts: 'send' says so, 'skip' sends nothing."
-    )
+        return seconds(self.every)
 
 
 class MailSettings(Settings):
     """The server that takes the digest."""
 
-    host: Line = Field("", description="The SMTP server; empty: no mail is sent.")
+    via: Literal["smtp", "sendmail", "files", ""] = Field(
+        "",
+        description="How a mail leaves: 'smtp' to the server below, 'sendmail' through that program of the system, "
+        "'files' into a folder; empty: smtp where host is set, else files.",
+    )
+    sendmail: FilePath = Field(Path("/usr/sbin/sendmail"), description="The program, for via = 'sendmail'.")
+    folder: FilePath | None = Field(
+        None, description="The folder, for 'files'; without it `digests` beside the database.", examples=["digests"]
+    )
+    host: Line = Field("", description="The SMTP server.")
     port: int = Field(587, ge=1, le=65535, description="Its port: 587 with starttls, 465 with tls, 25 with none.")
     security: Literal["starttls", "tls", "none"] = Field(
         "starttls", description="How the connection is protected: 'starttls', 'tls' or 'none'."
@@ -223,7 +120,9 @@ class MailSettings(Settings):
     def _complete(self) -> MailSettings:
         if self.password_env and self.password_file:
             raise ValueError("password_env and password_file are both set: keep one of them")
-        if self.host and not self.sender:
+        if self.via == "smtp" and not self.host:
+            raise ValueError("host is missing: via = 'smtp' needs the name of a mail server")
+        if (self.host or self.via == "sendmail") and not self.sender:
             raise ValueError("sender is missing: say who the digest comes from, as 'Listener <listener@example.org>'")
         return self
 
@@ -254,7 +153,7 @@ class HeadSettings(Settings):
     partial: bool = Field(
         False, description="true allows a model that cannot tell all of our labels; the others are then never found."
     )
-    device: Annotated[str, AfterValidator(_device)] = Field(
+    device: Annotated[str, AfterValidator(device)] = Field(
         "auto", description="'cpu', 'cuda', 'cuda:1', or 'auto': the first GPU if there is one."
     )
     temperature: float = Field(
@@ -357,6 +256,9 @@ class Config(Settings):
     brands: list[BrandSettings] = Field([], alias="brand")
     sources: list[SourceSettings] = Field([], alias="source")
     recipients: list[RecipientSettings] = Field([], alias="recipient")
+    webhooks: list[WebhookSettings] = Field([], alias="webhook")
+    alerts: AlertSettings = AlertSettings()
+    operator: OperatorSettings = OperatorSettings()
     mail: MailSettings = MailSettings()
     model: ModelSettings = ModelSettings()
     http: HttpSettings = HttpSettings()

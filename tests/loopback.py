@@ -27,6 +27,7 @@ class Request:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,14 @@ def serve(routes: Mapping[str, Route], *, tls: ssl.SSLContext | None = None) -> 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-            request = Request(parts.path, query, {name.lower(): value for name, value in self.headers.items()})
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            request = Request(parts.path, query, {name.lower(): value for name, value in self.headers.items()}, sent)
             server.requests.append(request)
             route = routes.get(parts.path)
             with suppress(OSError):  # the client may have had enough
                 self._send(route(request) if route else Answer(b"no such page", 404))
+
+        do_POST = do_GET
 
         def _send(self, answer: Answer) -> None:
             if answer.raw is not None:

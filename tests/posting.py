@@ -59,6 +59,7 @@ _KEYS = {
     "daily": ("day", "brand", "source", "moment", "sentiment"),
     "daily_touchpoints": ("day", "brand", "source", "touchpoint", "sentiment"),
     "daily_pairs": ("day", "brand", "other", "source"),
+    "hourly": ("brand", "touchpoint", "hour", "lag", "source"),
 }
 Rollup = dict[tuple[str, ...], dict[str, int]]
 
@@ -118,7 +119,12 @@ def counted_rollup(connection: sqlite3.Connection) -> Rollup:
             "late": int(came > wrote + timedelta(days=1)),
         }  # fmt: skip
         star = {} if rating is None else {f"stars_{1 + int(rating * 4 + 0.5)}": 1}
+        at, came_at = (datetime.fromisoformat(each).timestamp() // 3600 for each in (created or collected, collected))
+        hour, lag = (created or collected)[:13], str(int(min(max(came_at - at, 0), 168)))
+        felt = {"posts": 1, "negative": int(sentiment == "negative" and not unread), "unread": unread}
         for brand in brands[post_id] or [""]:
+            for about in ("", *touchpoints[post_id]):
+                sums["hourly", brand, about, hour, lag, source].update(felt)
             key = (day, brand, source, "" if abstained else moment, "" if unread else sentiment)
             sums["daily", *key].update(added | star)
             for touchpoint in touchpoints[post_id]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from listener.schedule import LONGEST_BACK_OFF_S, day_bounds, digest_due, local_day, next_due
+from listener.schedule import LONGEST_BACK_OFF_S, day_bounds, digest_due, local_day, next_due, period_of
 
 ZONES = [
     ZoneInfo(name)
@@ -154,3 +155,24 @@ def test_back_off_in_numbers() -> None:
     assert waits == [30, 30, 60, 120, 240, 360, 360]
     assert next_due(NOW, 86400, 3) == NOW + timedelta(hours=6)  # a daily source is tried again the same day
     assert next_due(NOW, 600, 0, jitter=1.0) == NOW + timedelta(minutes=11)
+
+
+@given(moments, times, zones, st.integers(0, 6))
+def test_one_digest_a_week_on_its_day(now: datetime, at: str, zone: ZoneInfo, weekday: int) -> None:
+    """Asked every hour for three weeks, with a ledger that remembers: one a week, each after its last day is over."""
+    started, done = local_day(now, zone), dict[date, datetime]()
+    for hour in range(21 * 24 + 24):
+        moment = now + timedelta(hours=hour)
+        for day in digest_due(moment, at, zone, None, started, weekday=weekday):
+            done.setdefault(day, moment)
+    assert len(done) in (3, 4) and all((day + timedelta(days=1)).weekday() == weekday for day in done)
+    days = sorted(done)
+    assert all((later - earlier).days == 7 for earlier, later in pairwise(days))
+    assert all(day_bounds(day, zone)[1] <= sent for day, sent in done.items())
+
+
+@given(st.dates(date(2000, 1, 1), date(2040, 1, 1)), st.integers(0, 6))
+def test_a_day_belongs_to_the_last_whole_week(day: date, weekday: int) -> None:
+    end = period_of(day, weekday)
+    assert 0 <= (day - end).days < 7 and (end + timedelta(days=1)).weekday() == weekday
+    assert period_of(day, None) == day

@@ -8,6 +8,7 @@ import click
 
 from listener import __version__
 from listener.cli import (
+    alarming,
     branding,
     collecting,
     evaluating,
@@ -58,6 +59,18 @@ def main() -> None:
     """
 
 
-for _errand in (operating, collecting, sourcing, reading, reviewing, branding, keeping, mailing, model, evaluating):
+for _errand in (
+    operating,
+    collecting,
+    sourcing,
+    reading,
+    reviewing,
+    alarming,
+    branding,
+    keeping,
+    mailing,
+    model,
+    evaluating,
+):
     for _command in _errand.COMMANDS:
         main.add_command(_command)

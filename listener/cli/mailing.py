@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 @common
 def digest(config: Config, day: date | None, out: Path | None, send: bool, to: tuple[str, ...]) -> None:
     """The digest of one local day: printed, written to files (--out), or sent (--send)."""
+    from listener import delivery, mail, pipeline
     from listener import digest as digests
-    from listener import mail, pipeline
     from listener.daemon import now_utc
     from listener.errors import ConfigError
 
@@ -39,7 +39,7 @@ def digest(config: Config, day: date | None, out: Path | None, send: bool, to: t
     day = day or today - timedelta(days=1)
     if day > today:
         raise click.BadParameter(f"{day} has not come yet", param_hint="--date")
-    if (send or to) and not config.mail.host:
+    if (to and delivery.way(config.mail) == "files") or (send and not (config.mail.host or config.mail.via)):
         raise ConfigError("[mail] host is not set, so nothing can be sent; --out DIR writes the digest to files")
     if send and not to:
         _send_to_all(config, day)
@@ -51,7 +51,7 @@ def digest(config: Config, day: date | None, out: Path | None, send: bool, to: t
     rendered = digests.render(pipeline.build_digest(config.database, config, None, day, now))
     if to:
         for address in to:
-            mail.send(mail.compose(rendered, config.mail.sender, address, day, "trial", now), config.mail)
+            delivery.send(mail.compose(rendered, config.mail.sender, address, day, "trial", now), config.mail)
             say(f"{address}: sent")
     else:
         click.echo(rendered.text)
@@ -61,7 +61,7 @@ def _send_to_all(config: Config, day: date) -> None:
     from listener import pipeline
     from listener.daemon import now_utc
     from listener.errors import ConfigError
-    from listener.schedule import local_day
+    from listener.schedule import local_day, period_of
 
     if not config.recipients:
         raise ConfigError(
@@ -82,8 +82,9 @@ def _send_to_all(config: Config, day: date) -> None:
     failed = False
     with closing(pipeline.open_store(config)) as store:
         for recipient in config.recipients:
-            outcome = pipeline.send_digest(store, config, recipient, day, now_utc, at_once=True)
-            detail = store.digest_detail(recipient.email, recipient.cadence, day.isoformat())
+            period = period_of(day, recipient.sent_on)
+            outcome = pipeline.send_digest(store, config, recipient, period, now_utc, at_once=True)
+            detail = store.digest_detail(recipient.email, recipient.cadence, period.isoformat())
             say(f"{recipient.email}: {words[outcome]}{f' ({detail})' if detail else ''}")
             failed |= outcome in ("failed", "unknown")
     if failed:

@@ -23,6 +23,7 @@ from listener.migrations import m003_copies as m003
 from listener.migrations import m004_privacy as m004
 from listener.migrations import m005_figures as m005
 from listener.migrations import m006_corrections as m006
+from listener.migrations import m007_alerts as m007
 
 MIGRATIONS = Migrations("listener")
 BUSY_S = 30.0
@@ -56,6 +57,11 @@ def m005_figures(db: Database) -> None:
 @MIGRATIONS()
 def m006_corrections(db: Database) -> None:
     _execute(db, m006.STATEMENTS)
+
+
+@MIGRATIONS()
+def m007_alerts(db: Database) -> None:
+    _execute(db, m007.STATEMENTS)
 
 
 def _execute(db: Database, statements: Iterable[str]) -> None:

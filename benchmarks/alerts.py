@@ -1,0 +1,138 @@
+"""False alarms in simulated quiet, and how soon and how often planted spikes are found.
+
+python benchmarks/alerts.py [--seeds 40]
+
+Posts of an hour are counts of threads whose number varies with the hour, the weekday, the week and the day (lognormal,
+so heavier in the tail than the test supposes), each thread with replies (geometric) over the next hours. The counts go
+through what the daemon uses, hour by hour: `unusual.looks` with eight weeks of history, one alert an event, a day of
+cool-down. Six brands are watched together, from one post in a day to two hundred in an hour. A spike multiplies the
+rate of one brand for a day; it is found if an alert begins in that day.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from listener import unusual
+from listener.alerts import SHARES, Rules
+from listener.unusual import WEEK_H, WEEKS
+
+RATES = {"1 a day": 1 / 24, "5 a day": 5 / 24, "1 an hour": 1.0, "10 an hour": 10.0, "50 an hour": 50.0,
+         "200 an hour": 200.0}  # fmt: skip
+MONTH_H, SPIKE_H = 720, 24
+HISTORY_H = (WEEKS + 1) * WEEK_H
+BY_WEEKDAY = np.array([1.05, 1.0, 1.0, 1.0, 1.1, 0.9, 0.8])
+
+
+def posts(rng: np.random.Generator, rate: float, hours: int, spike: tuple[int, float] | None = None) -> np.ndarray:
+    """Posts of each hour. `spike`: the hour in which it begins, and what it multiplies the rate by."""
+    at = np.arange(hours)
+    daily = 1 + 0.75 * np.sin((at % 24 - 9) / 24 * 2 * np.pi)
+    varied = [np.repeat(rng.lognormal(-(s**2) / 2, s, hours // each + 1), each)[:hours]
+              for each, s in ((WEEK_H, 0.12), (24, 0.2), (1, 0.15))]  # fmt: skip
+    expected = rate * daily * BY_WEEKDAY[at // 24 % 7] * varied[0] * varied[1] * varied[2]
+    if spike:
+        expected[spike[0] : spike[0] + SPIKE_H] *= spike[1]
+    threads = rng.poisson(0.7 * expected)
+    counted = np.zeros(hours + 48)
+    for hour, number in enumerate(threads):
+        counted[hour] += number
+        replies = int(rng.negative_binomial(number, 0.7)) if number else 0  # 0.43 a thread
+        np.add.at(counted, hour + rng.geometric(0.3, replies).clip(max=47), 1)
+    return counted[:hours]
+
+
+@dataclass
+class Watch:
+    """One brand, watched as the daemon does: looks, an event that goes on, its cool-down."""
+
+    brands: int
+    rules: Rules
+    open_h: int = 0
+    free_at: int = 0
+    events: list[tuple[int, int]] = field(default_factory=list)  # hour in which it was found, hours of the window
+    masked: np.ndarray | None = None
+
+    def hour(self, counts: np.ndarray, now: int) -> None:
+        usual = counts if self.masked is None else self.masked
+        rows = np.array([(usual if k else counts)[now - WEEK_H * (k + 1) + 1 : now - WEEK_H * k + 1][::-1]
+                         for k in range(WEEKS + 1)])  # fmt: skip
+        if self.open_h:
+            look = unusual.look(rows, self.open_h)
+            if look is None or look.p > unusual.BACK or now - self.events[-1][0] > WEEK_H:
+                found, window = self.events[-1]
+                if now - found < WEEK_H:  # its hours are not what is usual
+                    self.masked = usual.astype(float).copy() if self.masked is None else self.masked
+                    self.masked[found - window + 1 : now + 1] = np.nan
+                self.open_h, self.free_at = 0, now + 24
+        elif now >= self.free_at:
+            limits = {w: self.rules.threshold("mentions", self.brands, w) for w in unusual.WINDOWS_H}
+            sure = [look for look in unusual.looks(rows, self.rules.least) if look.p < limits[look.window_h]]
+            if sure:
+                best = min(sure, key=lambda look: look.p)
+                self.open_h = best.window_h
+                self.events.append((now, best.window_h))
+
+
+def quiet(seeds: int, rules: Rules) -> dict[str, int]:
+    """Alerts in a quiet month, by size of brand, over all seeds."""
+    alarms: dict[str, int] = defaultdict(int)
+    for seed in range(seeds):
+        for number, (name, rate) in enumerate(RATES.items()):
+            counts = posts(np.random.default_rng([seed, number]), rate, HISTORY_H + MONTH_H)
+            watch = Watch(len(RATES), rules)
+            for now in range(HISTORY_H, HISTORY_H + MONTH_H):
+                watch.hour(counts, now)
+            alarms[name] += len(watch.events)
+    return alarms
+
+
+def planted(seeds: int, times: float, rules: Rules) -> dict[str, list[int | None]]:
+    """Hours from the beginning of a spike to its alert, None where there was none, by size of brand."""
+    found: dict[str, list[int | None]] = defaultdict(list)
+    for seed in range(seeds):
+        for number, (name, rate) in enumerate(RATES.items()):
+            rng = np.random.default_rng([seed, number, int(times * 10)])
+            begin = HISTORY_H + 24 + int(rng.integers(0, WEEK_H))
+            counts = posts(rng, rate, begin + SPIKE_H + 1, (begin, times))
+            watch = Watch(len(RATES), rules)
+            for now in range(begin, begin + SPIKE_H):
+                watch.hour(counts, now)
+            found[name].append(watch.events[0][0] - begin + 1 if watch.events else None)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=40)
+    seeds = parser.parse_args().seeds
+    began = time.monotonic()
+    print(f"Quiet: {seeds} months of {len(RATES)} brands")
+    for promised in (1.0, 5.0):
+        rules = Rules(false_alarms=promised)
+        alarms = quiet(seeds, rules)
+        told = ", ".join(f"{name} {number}" for name, number in alarms.items())
+        print(f"  {promised:g} a month promised, {promised * SHARES['mentions']:g} of them for mentions: "
+              f"{sum(alarms.values()) / seeds:.2f} a month ({told})", flush=True)  # fmt: skip
+    print("\nSpikes of a day: found, and after how many hours (median, and nine in ten of those found)")
+    print("| brand |" + "".join(f" {times:g}x |" for times in (2, 3, 5)) + "\n|---|---|---|---|")
+    results = {times: planted(seeds, times, Rules()) for times in (2, 3, 5)}
+    for name in RATES:
+        cells = []
+        for times in (2, 3, 5):
+            delays = sorted(delay for delay in results[times][name] if delay is not None)
+            told = f"{len(delays) / seeds:.0%}"
+            if delays:
+                told += f", {np.median(delays):.0f} h ({np.quantile(delays, 0.9):.0f} h)"
+            cells.append(told)
+        print(f"| {name} | {' | '.join(cells)} |")
+    print(f"{time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

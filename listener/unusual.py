@@ -1,0 +1,129 @@
+"""Whether a count of the last hours is more than the same hours of earlier weeks explain: exact, for small counts too.
+
+Counts of posts vary more than chance alone allows. They are taken as negative binomial: a Poisson count whose rate
+varies by a gamma of shape r, the same for all weeks. Given the sum of all weeks, the share of the last one is then
+beta-binomial whatever the rate is, so the test needs no estimate of the rate and is exact for a rare brand as well. r
+is estimated by moments over all hours of the week, on the safe side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+WEEK_H = 168
+WEEKS = 8  # of history; fewer do, but not fewer than LEAST_WEEKS
+LEAST_WEEKS = 4
+WINDOWS_H = (1, 3, 6, 24)  # a burst shows in one hour, a rare brand's in a day
+LEAST_RATIO = 1.5  # less than half as much again is no reason to call anybody, however sure it is
+BACK = 0.05  # an event is over when its count is one that every twentieth quiet look shows
+_MONTH_H = 720
+_LEAST_VARIATION, _MOST_VARIATION = 0.01, 10.0  # 1/r: nobody's rate is the same in every week
+_UNKNOWN = 1.0  # of a series too rare to tell
+_Z90 = 1.2815515655446004
+
+Weeks = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A count of the last `window_h` hours beside the same hours of earlier weeks.
+
+    `p` is the chance of so many or more in a quiet week.
+    """
+
+    window_h: int
+    seen: int
+    usual: float  # mean of the earlier weeks
+    low: int
+    high: int
+    weeks: int
+    p: float
+
+
+def looks(weeks: Weeks, least: int, windows: tuple[int, ...] = WINDOWS_H) -> Iterator[Look]:
+    """What is to be judged of a series: one look a window, those left out that are too small to be told of.
+
+    `weeks[k, j]` is the count of the hour that ended j hours before the look, k weeks earlier; row 0 is the present.
+    NaN stands for an hour that is no evidence.
+    """
+    for window in windows:
+        found = look(weeks, window)
+        if found is not None and found.seen >= least and found.seen >= LEAST_RATIO * found.usual:
+            yield found
+
+
+def look(weeks: Weeks, window: int) -> Look | None:
+    """The count of one window and its chance; None where fewer than four earlier weeks tell what is usual."""
+    seen = int(np.nansum(weeks[0, :window]))
+    past = weeks[1:, :window].sum(axis=1)
+    past = past[~np.isnan(past)]
+    if len(past) < LEAST_WEEKS:
+        return None
+    usual = float(past.mean())
+    p = 1.0
+    if seen > usual:
+        p = chance(seen, int(past.sum()), len(past), 1 / variation(weeks[1:], window))
+    return Look(window, seen, usual, int(past.min()), int(past.max()), len(past), p)
+
+
+def threshold(false_alarms: float, series: int, window: int) -> float:
+    """The chance below which a look is told of, so that so many false alarms a month are to be expected at most.
+
+    Over `series` series and all windows. Windows of many hours overlap from one look to the next, so that their false
+    alarms come in runs, and a run is one alert: they count as fewer looks.
+    """
+    a_month = _MONTH_H / max(1.0, window / 2)
+    return false_alarms / (max(series, 1) * len(WINDOWS_H) * a_month)
+
+
+def variation(past: Weeks, window: int) -> float:
+    """1/r of the counts of `window` hours: how much more they vary from week to week than chance alone allows.
+
+    Moments over all hours of the week, the variance at its upper 90 % limit (Wilson and Hilferty 1931).
+    """
+    bad = _sums(np.isnan(past).astype(float), window) > 0
+    sums = np.where(bad, np.nan, _sums(np.nan_to_num(past), window))
+    number = (~bad).sum(axis=0)
+    sums, number = sums[:, number >= LEAST_WEEKS - 1], number[number >= LEAST_WEEKS - 1]
+    if not sums.size:
+        return _UNKNOWN
+    mean, variance = np.nanmean(sums, axis=0), np.nanvar(sums, axis=0, ddof=1)
+    free = max(float((number - 1).sum()) / window, 2.0)
+    surely = 1 / max(1 - 2 / (9 * free) - _Z90 * math.sqrt(2 / (9 * free)), 0.3) ** 3
+    squares = float((mean**2 - variance / number).sum())
+    if squares <= 0:
+        return _UNKNOWN
+    found = float((surely * variance - mean).sum()) / squares
+    return min(max(found, _LEAST_VARIATION), _MOST_VARIATION)
+
+
+def _sums(values: NDArray[Any], window: int) -> NDArray[Any]:
+    """Sums of every `window` neighbours along the second axis."""
+    added = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
+    sums: NDArray[Any] = added[:, window:] - added[:, :-window]
+    return sums
+
+
+def chance(seen: int, past: int, weeks: int, shape: float) -> float:
+    """P(X >= seen) of X ~ beta-binomial(seen + past; shape, weeks * shape): the present among all weeks."""
+    number, other = seen + past, weeks * shape
+    if seen <= 0:
+        return 1.0
+    term = math.exp(
+        math.lgamma(number + 1) - math.lgamma(seen + 1) - math.lgamma(past + 1)
+        + math.lgamma(seen + shape) + math.lgamma(past + other) - math.lgamma(number + shape + other)
+        + math.lgamma(shape + other) - math.lgamma(shape) - math.lgamma(other)
+    )  # fmt: skip
+    total = 0.0
+    for each in range(seen, number + 1):
+        total += term
+        if each == number or term <= total * 1e-12:
+            break
+        term *= (number - each) / (each + 1) * (each + shape) / (number - each - 1 + other)
+    return min(total, 1.0)
