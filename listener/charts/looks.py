@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,9 +120,13 @@ def nothing(heading: Spec, look: Look, width: int, why: str) -> Spec:
     return framed({"title": heading, "width": plot, "height": 16, "layer": layers}, look, why)
 
 
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
+
+
 def name(brand: str, limit: int = _NAME) -> str:
     """A brand's name on one line of its own direction; "" stands for posts that name no brand."""
-    shown = cut(brand, limit) or "no brand named"
+    # Where a text is too long Vega cuts it, and between the two halves of a letter beyond U+FFFF as well: that fails.
+    shown = _BEYOND.sub("□", cut(brand, limit)) or "no brand named"
     if any(unicodedata.bidirectional(letter) in ("R", "AL", "RLE", "RLO", "RLI") for letter in shown):
         return f"\u2068{shown}\u2069"  # isolated, or it would turn round the words and numbers beside it
     return shown
