@@ -286,6 +286,11 @@ def _disagreements(config: Config) -> Iterator[str]:
     for source in config.sources:
         if source.brand and source.brand not in brands:
             yield f'[[source]] "{source.name}" brand: {_no_brand(source.brand, brands)}'
+    known = {source.name for source in config.sources}
+    for recipient in config.recipients:
+        for name in recipient.sources:
+            if name not in known:
+                yield f'[[recipient]] "{recipient.email}" sources: no [[source]] called {name!r}{nearest(name, known)}'
     told = [(f'[[recipient]] "{recipient.email}"', recipient.brands) for recipient in config.recipients]
     told += [(f'[[webhook]] "{webhook.name}"', webhook.brands) for webhook in config.webhooks]
     for place, names in told:

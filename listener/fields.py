@@ -9,6 +9,7 @@ from datetime import time
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
@@ -45,6 +46,30 @@ def _known_zone(name: str) -> str:
         near = f"; did you mean {by_city[0]!r}?" if by_city else nearest(name, names)
         raise ValueError(f"there is no time zone {name!r}{near}") from error
     return name
+
+
+def _dated(language: str) -> str:
+    """A language that dates can be written in; for others than English babel has to be there."""
+    if language == "en":
+        return language
+    try:
+        from babel import Locale, UnknownLocaleError
+    except ImportError as error:
+        raise ValueError(
+            f"dates in {language!r} need the package babel: pip install 'listener-daemon[dates]'"
+        ) from error
+    try:
+        Locale.parse(language, sep="-")
+    except (UnknownLocaleError, ValueError) as error:
+        raise ValueError(f"there are no dates in {language!r}; write a language as 'de' or 'pt-BR'") from error
+    return language
+
+
+def _page(address: str) -> str:
+    parts = urlsplit(address)
+    if address and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError(f"{address!r} is not the address of a page: write it as 'https://listener.example.org'")
+    return address.rstrip("/")
 
 
 def seconds(every: object) -> float:
@@ -114,3 +139,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, str_strip_whitespace=True, allow_inf_nan=False
     )
+
+
+Dates = Annotated[str, AfterValidator(_dated)]
+PageAddress = Annotated[str, AfterValidator(_page)]

@@ -302,8 +302,11 @@ def build_digest(
         brands=tuple(own) or ("",),
         rivals=tuple(rivals),
         day=day,
+        days=recipient.days if recipient else 1,
+        sources=tuple(recipient.sources) if recipient else (),
         now=now,
-        calendar=Calendar(config.zone_of(recipient) if recipient else config.zone),
+        calendar=Calendar(config.zone_of(recipient), recipient.dates) if recipient else Calendar(config.zone),
+        page=config.mail.page,
     )
     with closing(trends.open_reader(database, config.zone)) as reader:
         return digest.build(reader, edition)

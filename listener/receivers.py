@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from listener.fields import Address, AddressOrNone, Every, Name, Settings, TimeOfDay, Zone, seconds
+from listener.fields import Address, AddressOrNone, Dates, Every, Name, Settings, TimeOfDay, Zone, seconds
 from listener.secrets import Secret
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -17,9 +17,13 @@ class RecipientSettings(Settings):
 
     email: Address = Field(description="Where the digest goes.")
     brands: list[str] = Field([], description="The brands this person hears of; none means all.")
+    sources: list[str] = Field([], description="The sources whose posts this person hears of; none means all.")
     alerts: bool = Field(False, description="true also mails this person what cannot wait for the digest.")
     at: TimeOfDay = Field("07:30", description="When the digest of the day before is sent, local time.")
     timezone: Zone = Field("", description="This person's time zone; empty: the one at the top of this file.")
+    dates: Dates = Field(
+        "en", description="The language of its dates, as 'de' or 'pt-BR'; others than 'en' need the extra 'dates'."
+    )
     cadence: Literal["daily", "weekly"] = Field("daily", description="How often: 'daily' or 'weekly'.")
     weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = Field(
         "monday", description="The day on which a weekly digest is sent; it is about the seven days before."
@@ -27,6 +31,11 @@ class RecipientSettings(Settings):
     quiet: Literal["send", "skip"] = Field(
         "send", description="What to do on a day without posts: 'send' says so, 'skip' sends nothing."
     )
+
+    @property
+    def days(self) -> int:
+        """How many days a digest is of."""
+        return 7 if self.cadence == "weekly" else 1
 
     @property
     def sent_on(self) -> int | None:

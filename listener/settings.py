@@ -18,6 +18,7 @@ from listener.fields import FilePath as FilePath
 from listener.fields import Language as Language
 from listener.fields import Line as Line
 from listener.fields import Name as Name
+from listener.fields import PageAddress as PageAddress
 from listener.fields import Settings as Settings
 from listener.fields import TimeOfDay as TimeOfDay
 from listener.fields import Zone as Zone
@@ -101,6 +102,11 @@ class MailSettings(Settings):
         None, description="Or the file that holds it, readable by the daemon alone.", examples=["mail-password"]
     )
     sender: AddressOrNone = Field("", description="Who the digest comes from, as 'Listener <listener@example.org>'.")
+    page: PageAddress = Field(
+        "",
+        description="Where readers reach the page of `listener serve`; the digest links to it. Empty: no links.",
+        examples=["https://listener.example.org"],
+    )
     timeout_s: float = Field(30, gt=0, le=600, description="Seconds to wait for the server.")
     ca_file: FilePath | None = Field(
         None, description="Certificates to trust instead of the system's, as PEM.", examples=["mail-ca.pem"]
