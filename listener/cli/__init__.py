@@ -8,6 +8,7 @@ import click
 
 from listener import __version__
 from listener.cli import (
+    archiving,
     alarming,
     branding,
     collecting,
@@ -68,6 +69,7 @@ for _errand in (
     alarming,
     branding,
     keeping,
+    archiving,
     mailing,
     model,
     evaluating,
