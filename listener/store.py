@@ -29,7 +29,7 @@ class Store:
         self.connection = connection
         self.path = path
         self.zone = zone
-        self._privacy = privacy
+        self.privacy = privacy
 
     @classmethod
     def open(
@@ -160,7 +160,7 @@ class Store:
         stays deleted. `rechecked`: the source can be asked after these posts later. `backfill`: the bookmark is that of
         the walk into the past.
         """
-        rows = [post_row(source, post, now, self.zone, self._privacy) for post in page.posts]
+        rows = [post_row(source, post, now, self.zone, self.privacy) for post in page.posts]
         for row in rows if rechecked else ():
             row["verify_due_at"] = stamp(now + rechecks.FIRST)
         with self.writing() as connection:
@@ -235,7 +235,7 @@ class Store:
 
         Raises StoreError when authors are not kept, so that nobody can tell whose a post is.
         """
-        if self._privacy.authors == "drop":
+        if self.privacy.authors == "drop":
             raise StoreError(
                 'authors are not kept ([privacy] authors = "drop"), so nobody can tell which posts are this person\'s; '
                 "name the posts themselves: `listener forget --post ADDRESS`"
@@ -243,7 +243,7 @@ class Store:
         done = 0
         with self.writing(durable=True) as connection:
             for each in [source] if source else self.source_names():
-                author = self._privacy.author(each, storable(name))
+                author = self.privacy.author(each, storable(name))
                 done += pages.delete(connection, erasure.by_author(connection, each, author), now)
                 erasure.forget(connection, each, author, now)
         return done

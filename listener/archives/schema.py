@@ -68,7 +68,11 @@ def table(batch: Batch, scores: Sequence[Scores], job: Job) -> Any:
     rows = []
     for post, line, score in zip(batch.posts, batch.lines, scores, strict=True):
         row = post_row(job.source, post, job.now, job.zone, job.privacy)
-        verdict = as_json("", score, job.model_name)
+        # Not rounded as text is: single precision is what the model gives, and it costs no more here.
+        verdict = as_json("", score, job.model_name) | {
+            "moments": score.moments, "sentiments": score.sentiments, "score": score.score,
+            "confidence": score.confidence,
+        }  # fmt: skip
         dated = row["created_at"] is not None
         rows.append(
             {**row, **verdict, "created_at": moment_of(row["created_at"]), "brand": row["given_brand"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from listener.cli.filing import column_options, files_entry
+from listener.cli.filing import check_brand, column_options, files_entry
 from listener.cli.shared import DAY, as_json, common, progress, reasons, say, table
 
 if TYPE_CHECKING:
@@ -127,8 +127,9 @@ def _show_runs(runs: list[Run], json_: bool) -> None:
 @click.option(
     "--source",
     "name",
-    required=True,
-    help="The name the posts are stored under. Keep it for later exports of the same place.",
+    default="",
+    help="The name the posts are stored under. Keep it for later exports of the same place. The result of a backfill "
+    "may go without: it was told then.",
 )
 @column_options
 @click.option("--json", "json_", is_flag=True, help="The run as JSON.")
@@ -144,15 +145,21 @@ def import_(
 
     Of a workbook every sheet is read whose columns are known; it needs the extra package of
     `pip install 'listener-daemon[xlsx]'`. Rows that cannot be read are kept in FILE.rejected.jsonl, with their line or
-    their sheet and row, and counted. Importing again adds nothing; an import that
-    was interrupted goes on where it stopped.
+    their sheet and row, and counted. Importing again adds nothing; an import that was interrupted goes on where it
+    stopped. A folder that `listener backfill` wrote is taken with its verdicts.
     """
     from listener import pipeline
+    from listener.archives import importing
     from listener.daemon import now_utc
     from listener.errors import ConfigError
     from listener.http import open_get
     from listener.wording import count
 
+    if all(importing.is_result(file) for file in files):
+        _import_results(config, files, name, reading["brand"], json_)
+        return
+    if not name:
+        raise click.UsageError("--source: under which name are the posts to be stored?")
     if any(each.name == name and each.kind != "files" for each in config.sources):
         # Its bookmark would be overwritten by one that its kind cannot read.
         raise ConfigError(f"{name!r} is a [[source]] of another kind; choose another --source for what you import")
@@ -173,6 +180,29 @@ def import_(
         if done.skipped and aside:
             say(f"The rows that could not be read, with their line and the reason: {', '.join(aside)}")
         say(f"{count(done.new, 'new post')}. Next: `listener classify` judges, `listener trends` counts.")
+
+
+def _import_results(config: Config, folders: tuple[Path, ...], name: str, brand: str, json_: bool) -> None:
+    """Takes the results of backfills, with their verdicts."""
+    from listener import pipeline
+    from listener.archives import importing, need_packages
+    from listener.daemon import now_utc
+    from listener.wording import count
+
+    need_packages()
+    check_brand(config, brand)
+    parts = [part for folder in folders for part in importing.parts(folder)]
+    total = importing.Taken()
+    with pipeline.open_store(config) as store, progress("importing", None) as advance:
+        pipeline.relink(store, config)
+        for part in parts:
+            total += importing.take(store, config, part, name, brand, now_utc(), advance)
+    told = total.as_json()
+    if json_:
+        as_json(told)
+        return
+    table(list(told), [["; ".join(value) if isinstance(value, list) else value for value in told.values()]])
+    say(f"{count(total.new, 'new post')}, {count(total.verdicts, 'verdict')} taken. Next: `listener trends` counts.")
 
 
 COMMANDS = (run, collect, import_)

@@ -73,18 +73,25 @@ def files_entry(
     return entry
 
 
-def _check(config: Config, entry: SourceSettings) -> None:
-    """Raises ConfigError naming the option that cannot be used; a mistyped brand would be stored as a new one."""
-    from listener import sources as registry
+def check_brand(config: Config, brand: str) -> None:
+    """Raises ConfigError for a brand that is not configured: a mistyped one would be stored as a new one."""
     from listener.errors import ConfigError
     from listener.settings import nearest
 
-    names = [brand.name for brand in config.brands]
-    if entry.brand and names and entry.brand not in names:
+    names = [each.name for each in config.brands]
+    if brand and names and brand not in names:
         raise ConfigError(
-            f"--brand: there is no [[brand]] called {entry.brand!r}"
-            + (nearest(entry.brand, names) or f"; there are: {', '.join(names)}")
+            f"--brand: there is no [[brand]] called {brand!r}"
+            + (nearest(brand, names) or f"; there are: {', '.join(names)}")
         )
+
+
+def _check(config: Config, entry: SourceSettings) -> None:
+    """Raises ConfigError naming the option that cannot be used."""
+    from listener import sources as registry
+    from listener.errors import ConfigError
+
+    check_brand(config, entry.brand)
     try:
         registry.settings(entry, config.path)
     except ConfigError as error:  # it names a table of the configuration, where this came from the command line
