@@ -56,6 +56,7 @@ class Store:
         store = cls(open_for_writing(path, busy_s), path, zone, Privacy(authors, author_key or b""))
         try:
             store._settle_zone()
+            store._note_authors()
         except BaseException:
             store.close()
             raise
@@ -384,3 +385,8 @@ class Store:
             with self.writing() as connection:
                 days.settle(connection, self.zone)
                 self._set_meta("zone", name)
+
+    def _note_authors(self) -> None:
+        if self._meta("authors") != self.privacy.mark:
+            with self.writing():
+                self._set_meta("authors", self.privacy.mark)

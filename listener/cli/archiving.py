@@ -1,4 +1,4 @@
-"""Commands beyond one machine: backfill."""
+"""Commands beyond one machine: backfill, merge."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from listener.cli.filing import column_options, files_entry
-from listener.cli.shared import as_json, common, progress, reasons, say
+from listener.cli.shared import FILE, as_json, common, progress, reasons, say, table
 
 if TYPE_CHECKING:
     from listener.archives import Job, Report
@@ -147,4 +147,31 @@ def _tell(report: Report, output: str) -> None:
         say(f"Kept, with a value missing: {reasons(told['doubts'])}")
 
 
-COMMANDS = (backfill,)
+@click.command(short_help="Brings the databases of other machines into this one.")
+@click.argument("others", nargs=-1, required=True, metavar="OTHER.db...", type=FILE)
+@click.option("--json", "json_", is_flag=True, help="What came of each, as JSON.")
+@common
+def merge(config: Config, others: tuple[Path, ...], json_: bool) -> None:
+    """Brings everything that OTHER.db holds into the database: posts, brands, verdicts, gaps, and what was erased.
+
+    A post that both have met is one post: the newer text and engagement count, a verdict by the model in charge goes
+    before others, and what was deleted or forgotten on either machine is so here. Merging again changes nothing, and a
+    merge that was stopped may be begun again. Authors have to be hashed with one key on all machines.
+    """
+    from listener import pipeline
+    from listener.daemon import now_utc
+    from listener.merging import merge as bring
+
+    told = []
+    with pipeline.open_store(config) as store:
+        for other in others:
+            with progress(f"merging {other}", None) as advance:
+                told.append({"database": str(other), **bring(store, other, now_utc(), advance).as_json()})
+        pipeline.relink(store, config)
+    if json_:
+        as_json(told)
+        return
+    table(list(told[0]), [list(each.values()) for each in told], right=list(told[0])[1:])
+
+
+COMMANDS = (backfill, merge)
