@@ -26,7 +26,7 @@ from posting import NOW, counted_rollup, judge, opened, post, save, stored_rollu
 from listener.cli import main
 from listener.errors import StoreError
 from listener.merging import Merged, merge
-from listener.records import Gap, Page, Post
+from listener.records import Correction, Gap, Page, Post
 from listener.store import Store
 
 LONG = "Our room looked out on the harbour and the breakfast was the best we had on the whole long journey north"
@@ -47,9 +47,12 @@ def picture(path: Path) -> dict[str, Any]:
                 engagement, lang, given_brand, p.text_hash, collected_at, last_verified_at,
                 deleted_at IS NOT NULL, expired_at IS NOT NULL,
                 (SELECT group_concat(brand) FROM (SELECT brand FROM mentions WHERE post_id = p.id ORDER BY brand)),
-                v.model, v.moment, v.sentiment, v.score, v.abstained,
+                v.model, v.moment, v.sentiment, v.score, v.abstained, v.judged_by,
                 (SELECT group_concat(touchpoint) FROM
-                    (SELECT touchpoint FROM verdict_touchpoints WHERE post_id = p.id ORDER BY touchpoint))
+                    (SELECT touchpoint FROM verdict_touchpoints WHERE post_id = p.id ORDER BY touchpoint)),
+                (SELECT json_group_array(json_array(at, text_hash, moment, sentiment, touchpoints, not_brands, ended_at,
+                    ended)) FROM (SELECT * FROM corrections WHERE post_id = p.id ORDER BY at, moment, not_brands)),
+                (SELECT group_concat(brand) FROM (SELECT brand FROM disowned WHERE post_id = p.id ORDER BY brand))
             FROM posts p LEFT JOIN verdicts v ON v.post_id = p.id ORDER BY source, native_id"""
         ).fetchall()
         (voices,) = db.execute("SELECT count(*) FROM posts WHERE deleted_at IS NULL AND copy_of IS NULL").fetchone()
@@ -163,6 +166,33 @@ def test_a_verdict_by_the_model_in_charge_goes_before_a_newer_one_by_another(tmp
         assert [each.post_id for each in store.pending("m2", 10)] == [2]  # has one meanwhile, and waits
 
 
+def test_what_a_person_said_on_either_machine_holds_on_both(shards: tuple[Path, Path], tmp_path: Path) -> None:
+    here, there = shards
+    with opened(here) as store:  # posts 1, 2 (feed), 3, 4 (news n1, n2)
+        store.correct(4, Correction(moment="imot", sentiment="negative"), NOW)
+        store.correct(1, Correction(not_brand="Acme"), NOW)
+    with opened(there) as store:  # posts 1 (forum), 2, 3 (news n2, n3)
+        store.correct(2, Correction(moment="smot"), NOW + timedelta(hours=2))
+        store.correct(1, Correction(moment="none"), NOW)
+        store.undo_correction(1, NOW + timedelta(hours=3))
+    before = shutil.copy(here, tmp_path / "before.db")
+    brought(here, there)
+    brought(there, Path(before))
+    assert picture(here) == picture(there)
+    rows = {row[:2]: row for row in picture(here)["posts"]}
+    assert rows["news", "n2"][22:24] == ("smot", "positive")  # the later word of two
+    assert rows["feed", "1"][20] is None and rows["forum", "1"][22] == "zmot"
+    for path in shards:
+        check(path)
+    with opened(here) as store:
+        assert store.undo_correction(4, NOW + timedelta(hours=5))
+    assert {row[:2]: row for row in picture(here)["posts"]}["news", "n2"][22:24] == ("imot", "negative")
+    brought(there, here)
+    assert {row[:2]: row for row in picture(there)["posts"]}["news", "n2"][22:24] == ("imot", "negative")
+    for path in shards:
+        check(path)
+
+
 def test_what_either_machine_erased_is_erased(shards: tuple[Path, Path]) -> None:
     here, there = shards
     with opened(here) as store:
@@ -247,10 +277,31 @@ _steps = st.one_of(
         st.integers(0, 3),
     ),
     st.tuples(st.just("judge"), st.sampled_from(("tmot", "zmot")), st.integers(0, 3)),
+    st.tuples(
+        st.just("correct"), st.sampled_from("abcd"), st.sampled_from((None, "smot", "imot")),
+        st.sampled_from((None, (), ("price",))), st.booleans(), st.integers(0, 3),
+    ),
+    st.tuples(st.just("undo"), st.sampled_from("abcd")),
     st.tuples(st.just("delete"), st.sampled_from("abcd")),
     st.tuples(st.just("forget"), st.sampled_from(("Ann", "Bea"))),
     st.tuples(st.just("expire"), st.sampled_from(("feed", "news"))),
 )  # fmt: skip
+
+
+_LIVE = "SELECT id FROM posts WHERE native_id = ? AND deleted_at IS NULL AND expired_at IS NULL"
+
+
+def corrected(store: Store, native_id: str, moment: Any, touchpoints: Any, no_brand: bool, hours: int) -> None:
+    for (post_id,) in store.connection.execute(_LIVE, (native_id,)).fetchall():
+        named = store.connection.execute("SELECT brand FROM mentions WHERE post_id = ?", (post_id,)).fetchone()
+        brand = named[0] if named and no_brand else None
+        if moment or touchpoints is not None or brand:
+            said = Correction(
+                moment=moment, sentiment="negative" if moment else None, touchpoints=touchpoints if moment else None,
+                not_brand=brand,
+            )  # fmt: skip
+            if moment or brand:
+                store.correct(post_id, said, NOW + timedelta(hours=hours))
 
 
 def lived(path: Path, steps: list[Any]) -> None:
@@ -261,6 +312,11 @@ def lived(path: Path, steps: list[Any]) -> None:
                 put(store, of[0], of[1], brands=of[2], hours=of[3])
             elif what == "judge":
                 judge(store, moment=of[0], now=NOW + timedelta(hours=of[1]), touchpoints=("staff",))
+            elif what == "correct":
+                corrected(store, *of)
+            elif what == "undo":
+                for (post_id,) in store.connection.execute(_LIVE, (of[0],)).fetchall():
+                    store.undo_correction(post_id, NOW + timedelta(hours=3))
             elif what == "delete":
                 store.forget_post(of[0], "", NOW)
             elif what == "forget":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -17,28 +17,34 @@ from pathlib import Path
 from listener import agenda, erasure, pages
 from listener.errors import StoreError
 from listener.merging import writing
-from listener.merging.joining import Version, dated, joined
+from listener.merging.joining import Row, Version, dated, joined
 from listener.migrations import BUSY_S, explained, refuse, state
 from listener.store import Store
 
 _AT_ONCE = 500  # posts a transaction
 
-_THEIRS = """
-SELECT p.*, o.source AS original_source, o.native_id AS original_id,
-    (SELECT json_group_object(brand, why) FROM mentions WHERE post_id = p.id) AS brands,
-    (SELECT json_group_array(touchpoint) FROM verdict_touchpoints WHERE post_id = p.id) AS touchpoints
-FROM posts p LEFT JOIN posts o ON o.id = p.copy_of WHERE p.id > ? ORDER BY p.id LIMIT ?
-"""
+# A brand that a person said the post is not about is named by it all the same.
+_BELONGING = """
+    (SELECT json_group_object(brand, why) FROM (SELECT brand, why FROM mentions WHERE post_id = p.id
+        UNION ALL SELECT brand, why FROM disowned WHERE post_id = p.id)) AS brands,
+    (SELECT json_group_array(touchpoint) FROM verdict_touchpoints WHERE post_id = p.id) AS touchpoints"""
 
-_OURS = """
+_THEIRS = f"""
+SELECT p.*, o.source AS original_source, o.native_id AS original_id,
+    {_BELONGING}
+FROM posts p LEFT JOIN posts o ON o.id = p.copy_of WHERE p.id > ? ORDER BY p.id LIMIT ?
+"""  # noqa: S608  # SQL of ours
+
+_OURS = f"""
 SELECT p.*, NULL AS original_source, NULL AS original_id,
-    (SELECT json_group_object(brand, why) FROM mentions WHERE post_id = p.id) AS brands,
-    (SELECT json_group_array(touchpoint) FROM verdict_touchpoints WHERE post_id = p.id) AS touchpoints
+    {_BELONGING}
 FROM json_each(?) asked JOIN posts p
     ON p.source = json_extract(asked.value, '$[0]') AND p.native_id = json_extract(asked.value, '$[1]')
-"""
+"""  # noqa: S608
 
 _VERDICTS = "SELECT * FROM verdicts WHERE post_id IN (SELECT value FROM json_each(?))"
+_OVERRULED = "SELECT * FROM overruled WHERE post_id IN (SELECT value FROM json_each(?))"
+_CORRECTIONS = "SELECT * FROM corrections WHERE post_id IN (SELECT value FROM json_each(?)) ORDER BY at, id"
 
 _KNOW_SOURCE = "INSERT OR IGNORE INTO sources (name, kind, every_s, enabled) VALUES (?, ?, 0, 0)"
 _KNOW_MODEL = "INSERT OR IGNORE INTO models (name, confusion, noted_at) VALUES (?, ?, ?)"
@@ -195,14 +201,30 @@ def _versions(database: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> list
     cursor = database.cursor()
     cursor.row_factory = sqlite3.Row
     ids = json.dumps([row["id"] for row in rows])
-    verdicts = {row["post_id"]: dict(row) for row in cursor.execute(_VERDICTS, (ids,))}
+    verdicts, overruled, corrections = (
+        _by_post(cursor.execute(query, (ids,))) for query in (_VERDICTS, _OVERRULED, _CORRECTIONS)
+    )
     found = []
     for each in rows:
         row = dict(each)
-        original = (row.pop("original_source"), row.pop("original_id"))
+        post_id, original = row["id"], (row.pop("original_source"), row.pop("original_id"))
         brands, touchpoints = json.loads(row.pop("brands")), json.loads(row.pop("touchpoints"))
-        if verdict := verdicts.get(row["id"]):
-            del verdict["post_id"]  # it is another one in each database
+        (verdict,) = verdicts.get(post_id, [None])
+        if verdict:
             verdict["touchpoints"] = sorted(touchpoints)
-        found.append(Version(row, brands, verdict, original if original[0] is not None else None))
+            for said in overruled.get(post_id, []):  # what the model says, where a person said otherwise
+                verdict |= {**said, "judged_by": "model", "touchpoints": sorted(json.loads(said["touchpoints"]))}
+            verdict = verdict if verdict["model"] else None  # a person alone has judged it
+        history = tuple(corrections.get(post_id, []))
+        found.append(Version(row, brands, verdict, history, original if original[0] is not None else None))
+    return found
+
+
+def _by_post(rows: Iterable[sqlite3.Row]) -> dict[int, list[Row]]:
+    """Rows that belong to posts, without the numbers that are others in each database."""
+    found: dict[int, list[Row]] = {}
+    for each in rows:
+        row = dict(each)
+        row.pop("id", None)
+        found.setdefault(row.pop("post_id"), []).append(row)
     return found

@@ -22,14 +22,20 @@ _SAID = (
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A post as a database has it: its row, its brands (brand -> why), its verdict with "touchpoints", and the key of
-    the post it is a copy of.
+    """A post as a database has it: its row, the brands it names (brand -> why), what the model says of it with its
+    "touchpoints", what people said, oldest first, and the key of the post it is a copy of.
     """
 
     row: Row
     brands: Mapping[str, str]
     verdict: Row | None
+    corrections: tuple[Row, ...] = ()
     original: tuple[str, str] | None = None
+
+    @property
+    def held(self) -> Row | None:
+        """The correction that holds."""
+        return next((each for each in self.corrections if each["ended_at"] is None), None)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -64,7 +70,34 @@ def joined(mine: Version, theirs: Version, in_charge: str | None, zone: ZoneInfo
     same = mine.row["text_hash"] == theirs.row["text_hash"]
     brands = {**(older.brands if same else {}), **newer.brands}
     verdict = _verdict(mine, theirs, row["text_hash"], in_charge)
-    return dated(replace(mine, row=row, brands=brands, verdict=verdict), zone)
+    return dated(replace(mine, row=row, brands=brands, verdict=verdict, corrections=_said(mine, theirs, newer)), zone)
+
+
+def _said(mine: Version, theirs: Version, newer: Version) -> tuple[Row, ...]:
+    """What people said on both machines: what was taken back on one is, and of the rest the last holds, for its text."""
+    found: dict[tuple[str, ...], Row] = {}
+    for each in (*mine.corrections, *theirs.corrections):
+        ident = tuple(str(value) for name, value in each.items() if name not in ("ended_at", "ended"))
+        found[ident] = max(found.get(ident, each), each, key=_over)
+    said = [found[ident] for ident in sorted(found, key=lambda ident: (found[ident]["at"], ident))]
+    left = [each for each in said if not _over(each)[0] and each["text_hash"] == newer.row["text_hash"]]
+    return tuple(_settled(each, left, newer) for each in said)
+
+
+def _over(correction: Row) -> tuple[bool, str, str]:
+    """Whether it cannot hold again, and since when. One that was replaced does when its successor is taken back."""
+    ended = correction["ended"] or ""
+    return ended not in ("", "replaced"), correction["ended_at"] or "", ended
+
+
+def _settled(correction: Row, left: list[Row], newer: Version) -> Row:
+    if left and correction is left[-1]:
+        return {**correction, "ended_at": None, "ended": None}
+    if any(correction is each for each in left):
+        return {**correction, "ended_at": correction["ended_at"] or left[-1]["at"], "ended": "replaced"}
+    if correction["ended"]:
+        return correction
+    return {**correction, "ended_at": newer.row["edited_at"] or newer.seen, "ended": "edited"}
 
 
 def _wordless(mine: Version, theirs: Version, in_charge: str | None, zone: ZoneInfo) -> Version:
@@ -73,7 +106,9 @@ def _wordless(mine: Version, theirs: Version, in_charge: str | None, zone: ZoneI
         return mine
     brands = dict.fromkeys([*mine.brands, *theirs.brands], "")  # the reason is words of its text
     verdict = _verdict(mine, theirs, text_hash, in_charge)
-    return dated(replace(mine, row=mine.row | _first(mine, theirs), brands=brands, verdict=verdict), zone)
+    said = _said(mine, theirs, mine)
+    after = replace(mine, row=mine.row | _first(mine, theirs), brands=brands, verdict=verdict, corrections=said)
+    return dated(after, zone)
 
 
 def _first(mine: Version, theirs: Version) -> Row:

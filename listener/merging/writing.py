@@ -7,11 +7,16 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from listener import backlog, copies, rollups
+from listener import backlog, copies, corrections, overruling, rollups
 from listener.merging.joining import Row, Version
 
-_UNLINK = "DELETE FROM mentions WHERE post_id IN (SELECT value FROM json_each(?))"
+_UNLINK = (
+    "DELETE FROM mentions WHERE post_id IN (SELECT value FROM json_each(?))",
+    "DELETE FROM disowned WHERE post_id IN (SELECT value FROM json_each(?))",
+)
+_DISOWN = "INSERT INTO disowned (post_id, brand, why) VALUES (?, ?, ?)"
 _LINK = "INSERT INTO mentions (post_id, brand, why) VALUES (?, ?, ?)"
+_UNSAY = "DELETE FROM corrections WHERE post_id IN (SELECT value FROM json_each(?))"
 _UNTOUCH = "DELETE FROM verdict_touchpoints WHERE post_id IN (SELECT value FROM json_each(?))"
 _TOUCH = "INSERT INTO verdict_touchpoints (post_id, touchpoint) VALUES (?, ?)"
 
@@ -44,11 +49,13 @@ def write(
         after.row["id"]: after.verdict for mine, after in changed if after.verdict and after.verdict != mine.verdict
     }
     with rollups.changing(connection, {*known, *added, *copies.of(connection, speaking)}):
+        overruling.restore(connection, known)
         for post_id, version in (*known.items(), *added.items()):
             row = {name: value for name, value in version.row.items() if name != "copy_of"}
             _put(connection, "posts", "id", {**row, "id": post_id})
         _link(connection, known | added)
         _judge(connection, taken)
+        _correct(connection, known | added)
         copies.release(connection, speaking)
         copies.fold(connection, [*speaking, *added])
         _keep_copies(connection, added)
@@ -73,9 +80,12 @@ def _put(connection: sqlite3.Connection, table: str, key: str, row: Row) -> None
 
 
 def _link(connection: sqlite3.Connection, posts: Mapping[int, Version]) -> None:
-    connection.execute(_UNLINK, (json.dumps(list(posts)),))
-    rows = [(post_id, brand, why) for post_id, each in posts.items() for brand, why in each.brands.items()]
-    connection.executemany(_LINK, rows)
+    for statement in _UNLINK:
+        connection.execute(statement, (json.dumps(list(posts)),))
+    for post_id, each in posts.items():
+        disowned = json.loads(each.held["not_brands"]) if each.held else ()
+        for brand, why in each.brands.items():
+            connection.execute(_DISOWN if brand in disowned else _LINK, (post_id, brand, why))
 
 
 def _judge(connection: sqlite3.Connection, verdicts: Mapping[int, Row]) -> None:
@@ -85,6 +95,21 @@ def _judge(connection: sqlite3.Connection, verdicts: Mapping[int, Row]) -> None:
     connection.execute(_UNTOUCH, (json.dumps(list(verdicts)),))
     rows = [(post_id, name) for post_id, verdict in verdicts.items() for name in verdict["touchpoints"]]
     connection.executemany(_TOUCH, rows)
+
+
+def _correct(connection: sqlite3.Connection, posts: Mapping[int, Version]) -> None:
+    """Puts back what people said, with its history, over what the model says."""
+    connection.execute(_UNSAY, (json.dumps(list(posts)),))
+    for post_id, each in posts.items():
+        for said in each.corrections:
+            columns = ", ".join(said)
+            marks = ", ".join(f":{name}" for name in said)
+            connection.execute(
+                f"INSERT INTO corrections (post_id, {columns}) VALUES (:post_id, {marks})",  # noqa: S608
+                {**said, "post_id": post_id},
+            )
+        if each.held:
+            corrections.hold(connection, post_id)
 
 
 def _keep_copies(connection: sqlite3.Connection, added: Mapping[int, Version]) -> None:
