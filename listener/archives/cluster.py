@@ -6,7 +6,7 @@ actor that dies with its machine is started on another one and does its file ane
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,8 +26,11 @@ class _Worker:
         return {"done": asdict(work(Input(**row), self._job, lambda batches: map(self._scorer.score, batches)))}
 
 
-def run(inputs: Sequence[Input], job: Job, workers: int | None) -> Iterator[Done]:
+def run(
+    inputs: Sequence[Input], job: Job, workers: int | None, on_rows: Callable[[int], object] = bool
+) -> Iterator[Done]:
     """Scores the inputs on the cluster that $RAY_ADDRESS names, else on this machine; what became of each, as it comes.
+    `on_rows` hears of rows that were scored.
 
     `workers` is the number of actors, None for one to each core of the cluster. Raises ListenerError when Ray is not
     installed.
@@ -41,6 +44,7 @@ def run(inputs: Sequence[Input], job: Job, workers: int | None) -> Iterator[Done
         ray.init(logging_level="WARNING", log_to_driver=False)
     if not inputs:
         return
+    ray.data.DataContext.get_current().enable_progress_bars = False  # the command has its own
     most = min(workers or int(ray.cluster_resources().get("CPU", 1)), len(inputs))
     data = ray.data.from_items([asdict(item) for item in inputs], override_num_blocks=len(inputs))
     told = data.map(
@@ -52,4 +56,7 @@ def run(inputs: Sequence[Input], job: Job, workers: int | None) -> Iterator[Done
         max_task_retries=-1,
     )
     for row in told.iter_rows():
-        yield Done(**row["done"])
+        done = Done(**row["done"])
+        if not done.before:
+            on_rows(done.rows_out)
+        yield done

@@ -63,7 +63,7 @@ def backfill(
         if engine == "ray":
             from listener.archives import cluster
 
-            done = cluster.run(found, job, workers)
+            done = cluster.run(found, job, workers, advance)
         else:
             from listener.archives import local
 

@@ -74,7 +74,7 @@ def joined(mine: Version, theirs: Version, in_charge: str | None, zone: ZoneInfo
 
 
 def _said(mine: Version, theirs: Version, newer: Version) -> tuple[Row, ...]:
-    """What people said on both machines: what was taken back on one is, and of the rest the last holds, for its text."""
+    """What people said on both machines. What was taken back on one is; of the rest the last holds, for its text."""
     found: dict[tuple[str, ...], Row] = {}
     for each in (*mine.corrections, *theirs.corrections):
         ident = tuple(str(value) for name, value in each.items() if name not in ("ended_at", "ended"))
