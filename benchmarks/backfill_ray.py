@@ -2,9 +2,9 @@
 
     python benchmarks/backfill_ray.py [--files 24] [--rows 400] [--nodes 3]
 
-Needs the extras `archives` and `ray` (pip install -c constraints.txt '.[archives,ray]') and duckdb. Exit code 1 when a row is missing
-or twice. Every node is a raylet with object store and workers of its own, as on machines of their own; what is killed
-(SIGKILL) is a raylet with all its workers, once some of the files are done.
+Needs the extras `archives` and `ray` (pip install -c constraints.txt ".[archives,ray]") and duckdb. Exit code 1 when a
+row is missing or twice. Every node is a raylet with an object store and workers of its own, as on machines of their
+own; what is killed (SIGKILL) is a raylet with its workers, once a quarter of the files is done.
 """
 
 from __future__ import annotations
