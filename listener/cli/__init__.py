@@ -8,8 +8,8 @@ import click
 
 from listener import __version__
 from listener.cli import (
-    archiving,
     alarming,
+    archiving,
     branding,
     collecting,
     evaluating,
