@@ -64,7 +64,7 @@ WHERE name = :name
 """
 
 # A fetch that is repeated meets the same gap again.
-_NOTE_GAP = """
+NOTE_GAP = """
 INSERT INTO gaps (source, since, until, why, noted_at) SELECT :source, :since, :until, :why, :noted_at
 WHERE NOT EXISTS (SELECT 1 FROM gaps WHERE source = :source AND since IS :since AND until IS :until AND why = :why)
 """
@@ -111,7 +111,7 @@ def move(connection: sqlite3.Connection, name: str, page: Page, now: datetime, *
         bookmark = json.dumps(dict(page.cursor))
         connection.execute(_MOVE_BACKFILL if backfill else _MOVE_CURSOR, (bookmark, name))
     if page.gap:
-        connection.execute(_NOTE_GAP, gap_row(name, page.gap, now))
+        connection.execute(NOTE_GAP, gap_row(name, page.gap, now))
 
 
 def begin_backfill(connection: sqlite3.Connection, name: str, since: datetime) -> None:

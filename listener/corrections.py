@@ -86,7 +86,7 @@ def correct(connection: sqlite3.Connection, post_id: int, said: Correction, now:
         connection.execute(_END, (stamp(now), "replaced", post_id))
         overruling.restore(connection, [post_id])
         connection.execute(_INSERT, values)
-        _hold(connection, post_id)
+        hold(connection, post_id)
     _disown(connection, post_id, lost)
 
 
@@ -101,13 +101,14 @@ def undo(connection: sqlite3.Connection, post_id: int, now: datetime) -> bool:
         overruling.restore(connection, [post_id])
         connection.execute(_END, (stamp(now), "undone", post_id))
         connection.execute(_RENEW, {"post": post_id})
-        _hold(connection, post_id)
+        hold(connection, post_id)
     held = connection.execute(_HELD, (post_id,)).fetchone()
     _disown(connection, post_id, json.loads(held[3]) if held else [])
     return True
 
 
-def _hold(connection: sqlite3.Connection, post_id: int) -> None:
+def hold(connection: sqlite3.Connection, post_id: int) -> None:
+    """Puts the correction of a post that holds over its verdict. The caller keeps the rollups."""
     connection.execute(_UNJUDGED, (post_id,))
     overruling.outrank(connection, [post_id])
 

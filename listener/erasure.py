@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from listener import backlog, copies
@@ -50,7 +50,11 @@ _OLD_RUNS = "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE started_at 
 
 def expire(connection: sqlite3.Connection, source: str, before: datetime, now: datetime) -> int:
     """Takes the words out of up to `AT_ONCE` posts of a source that were collected before then; returns how many."""
-    ids = [post_id for (post_id,) in connection.execute(_OVER, (source, stamp(before), AT_ONCE))]
+    return empty(connection, [row[0] for row in connection.execute(_OVER, (source, stamp(before), AT_ONCE))], now)
+
+
+def empty(connection: sqlite3.Connection, ids: Sequence[int], now: datetime) -> int:
+    """Takes the words out of these posts; returns how many."""
     chosen = json.dumps(ids)
     connection.execute(_EXPIRE, (stamp(now), chosen))
     for statement in _QUOTES:  # the words that linked a post to its brand are words of its text

@@ -25,6 +25,16 @@ class Privacy:
     authors: Authors
     key: bytes
 
+    @property
+    def key_mark(self) -> str:
+        """Tells whether hashes were made with the same key, and nothing of the key; "" where none is used."""
+        return hmac.digest(self.key, b"which key this is", "sha256").hex()[:16] if self.authors == "hash" else ""
+
+    @property
+    def mark(self) -> str:
+        """How authors are kept, to compare with another database: "hash:" and the mark of the key, "plain", "drop"."""
+        return f"hash:{self.key_mark}" if self.authors == "hash" else self.authors
+
     def author(self, source: str, name: str) -> str:
         """What is kept of an author's name: 16 hexadecimal digits of HMAC-SHA256, the name itself, or nothing."""
         if not name or self.authors == "drop":

@@ -29,7 +29,7 @@ class Store:
         self.connection = connection
         self.path = path
         self.zone = zone
-        self._privacy = privacy
+        self.privacy = privacy
 
     @classmethod
     def open(
@@ -56,6 +56,7 @@ class Store:
         store = cls(open_for_writing(path, busy_s), path, zone, Privacy(authors, author_key or b""))
         try:
             store._settle_zone()
+            store._note_authors()
         except BaseException:
             store.close()
             raise
@@ -160,7 +161,7 @@ class Store:
         stays deleted. `rechecked`: the source can be asked after these posts later. `backfill`: the bookmark is that of
         the walk into the past.
         """
-        rows = [post_row(source, post, now, self.zone, self._privacy) for post in page.posts]
+        rows = [post_row(source, post, now, self.zone, self.privacy) for post in page.posts]
         for row in rows if rechecked else ():
             row["verify_due_at"] = stamp(now + rechecks.FIRST)
         with self.writing() as connection:
@@ -235,7 +236,7 @@ class Store:
 
         Raises StoreError when authors are not kept, so that nobody can tell whose a post is.
         """
-        if self._privacy.authors == "drop":
+        if self.privacy.authors == "drop":
             raise StoreError(
                 'authors are not kept ([privacy] authors = "drop"), so nobody can tell which posts are this person\'s; '
                 "name the posts themselves: `listener forget --post ADDRESS`"
@@ -243,7 +244,7 @@ class Store:
         done = 0
         with self.writing(durable=True) as connection:
             for each in [source] if source else self.source_names():
-                author = self._privacy.author(each, storable(name))
+                author = self.privacy.author(each, storable(name))
                 done += pages.delete(connection, erasure.by_author(connection, each, author), now)
                 erasure.forget(connection, each, author, now)
         return done
@@ -384,3 +385,8 @@ class Store:
             with self.writing() as connection:
                 days.settle(connection, self.zone)
                 self._set_meta("zone", name)
+
+    def _note_authors(self) -> None:
+        if self._meta("authors") != self.privacy.mark:
+            with self.writing():
+                self._set_meta("authors", self.privacy.mark)

@@ -21,7 +21,7 @@ LAYERS = (
     " trends review charts hours causes troubles",
     "edition figures digest_lines digest alerts notices",
     "linking tally backtest",
-    "pipeline alerting upkeep",
+    "pipeline archives merging alerting upkeep",
     "demo doctor",
     "web daemon training",
     "cli __main__",

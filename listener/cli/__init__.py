@@ -9,6 +9,7 @@ import click
 from listener import __version__
 from listener.cli import (
     alarming,
+    archiving,
     branding,
     collecting,
     evaluating,
@@ -68,6 +69,7 @@ for _errand in (
     alarming,
     branding,
     keeping,
+    archiving,
     mailing,
     model,
     evaluating,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from listener.cli.filing import check_brand, column_options, files_entry
 from listener.cli.shared import DAY, as_json, common, progress, reasons, say, table
 
 if TYPE_CHECKING:
-    from listener.config import Config, SourceSettings
+    from listener.config import Config
     from listener.http import Get
     from listener.records import Run
     from listener.store import Store
@@ -126,68 +127,43 @@ def _show_runs(runs: list[Run], json_: bool) -> None:
 @click.option(
     "--source",
     "name",
-    required=True,
-    help="The name the posts are stored under. Keep it for later exports of the same place.",
-)
-@click.option("--brand", default="", help="Every post belongs to this brand, named or not.")
-@click.option(
-    "--preset",
     default="",
-    help="Whose export it is: appstore, booking, google, survey, tripadvisor, trustpilot or generic; without it "
-    "that is told from the names of the columns.",
+    help="The name the posts are stored under. Keep it for later exports of the same place. The result of a backfill "
+    "may go without: it was told then.",
 )
-@click.option(
-    "--column",
-    "columns",
-    multiple=True,
-    metavar="FIELD=HEADER",
-    help="Which column is what, as text='Review body'. May be repeated.",
-)
-@click.option("--dayfirst", is_flag=True, help="Dates are day first (3/11/2026 is 3 November).")
-@click.option("--timezone", default="", help="Time zone of dates that name none; else that of the configuration.")
+@column_options
 @click.option("--json", "json_", is_flag=True, help="The run as JSON.")
 @common
 def import_(
     config: Config,
     files: tuple[Path, ...],
     name: str,
-    brand: str,
-    preset: str,
-    columns: tuple[str, ...],
-    dayfirst: bool,
-    timezone: str,
     json_: bool,
+    **reading: Any,
 ) -> None:
     """Reads FILES into the database: CSV, TSV, JSON or JSON Lines, plain or gzip, and Excel workbooks (XLSX).
 
     Of a workbook every sheet is read whose columns are known; it needs the extra package of
     `pip install 'listener-daemon[xlsx]'`. Rows that cannot be read are kept in FILE.rejected.jsonl, with their line or
-    their sheet and row, and counted. Importing again adds nothing; an import that
-    was interrupted goes on where it stopped.
+    their sheet and row, and counted. Importing again adds nothing; an import that was interrupted goes on where it
+    stopped. A folder that `listener backfill` wrote is taken with its verdicts.
     """
     from listener import pipeline
-    from listener.config import SourceSettings
+    from listener.archives import importing
     from listener.daemon import now_utc
     from listener.errors import ConfigError
     from listener.http import open_get
     from listener.wording import count
 
+    if all(importing.is_result(file) for file in files):
+        _import_results(config, files, name, reading["brand"], json_)
+        return
+    if not name:
+        raise click.UsageError("--source: under which name are the posts to be stored?")
     if any(each.name == name and each.kind != "files" for each in config.sources):
         # Its bookmark would be overwritten by one that its kind cannot read.
         raise ConfigError(f"{name!r} is a [[source]] of another kind; choose another --source for what you import")
-    mapping = {}
-    for pair in columns:
-        field, equals, header = pair.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{pair!r} should be FIELD=HEADER, as text='Review body'", param_hint="--column")
-        mapping[field.strip()] = header.strip()
-    options: dict[str, Any] = {"paths": [str(file.absolute()) for file in files]}
-    options |= {"preset": preset} if preset else {}
-    options |= {"columns": mapping} if mapping else {}
-    options |= {"dayfirst": True} if dayfirst else {}
-    options |= {"timezone": timezone or str(config.zone)}
-    entry = SourceSettings(name=name, kind="files", brand=brand, keep="all", options=options)
-    _check_import(config, entry)
+    entry = files_entry(config, name, files, **reading)
     config = config.with_source(entry)
     with (
         pipeline.open_store(config) as store,
@@ -206,23 +182,27 @@ def import_(
         say(f"{count(done.new, 'new post')}. Next: `listener classify` judges, `listener trends` counts.")
 
 
-def _check_import(config: Config, entry: SourceSettings) -> None:
-    """Raises ConfigError naming the option that cannot be used; a mistyped brand would be stored as a new one."""
-    from listener import sources as registry
-    from listener.errors import ConfigError
-    from listener.settings import nearest
+def _import_results(config: Config, folders: tuple[Path, ...], name: str, brand: str, json_: bool) -> None:
+    """Takes the results of backfills, with their verdicts."""
+    from listener import pipeline
+    from listener.archives import importing, need_packages
+    from listener.daemon import now_utc
+    from listener.wording import count
 
-    names = [brand.name for brand in config.brands]
-    if entry.brand and names and entry.brand not in names:
-        raise ConfigError(
-            f"--brand: there is no [[brand]] called {entry.brand!r}"
-            + (nearest(entry.brand, names) or f"; there are: {', '.join(names)}")
-        )
-    try:
-        registry.settings(entry, config.path)
-    except ConfigError as error:  # it names a table of the configuration, where this came from the command line
-        said = str(error).rpartition(f'[[source]] "{entry.name}" ')[2]
-        raise ConfigError(f"--{said.replace('columns', 'column', 1)}") from error
+    need_packages()
+    check_brand(config, brand)
+    parts = [part for folder in folders for part in importing.parts(folder)]
+    total = importing.Taken()
+    with pipeline.open_store(config) as store, progress("importing", None) as advance:
+        pipeline.relink(store, config)
+        for part in parts:
+            total += importing.take(store, config, part, name, brand, now_utc(), advance)
+    told = total.as_json()
+    if json_:
+        as_json(told)
+        return
+    table(list(told), [["; ".join(value) if isinstance(value, list) else value for value in told.values()]])
+    say(f"{count(total.new, 'new post')}, {count(total.verdicts, 'verdict')} taken. Next: `listener trends` counts.")
 
 
 COMMANDS = (run, collect, import_)

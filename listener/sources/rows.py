@@ -78,7 +78,7 @@ def open_rows(path: Path, wanted: Wanted) -> Iterator[Rows]:
         with _unpacking(path):
             head = stream.read(HEAD_BYTES)
             stream.seek(0)
-            table = _rows(path, stream, head, wanted, packed)
+            table = rows_of(path, stream, head, wanted, packed)
         yield table._replace(rows=_unpacked(path, table.rows))
 
 
@@ -95,7 +95,12 @@ def _unpacking(path: Path) -> Iterator[None]:
         raise Broken(f"{path}: the gzip file is cut off or damaged; copy it anew ({error})") from error
 
 
-def _rows(path: Path, stream: BinaryIO, head: bytes, wanted: Wanted, packed: bool) -> Rows:
+def rows_of(path: Path, stream: BinaryIO, head: bytes, wanted: Wanted, packed: bool) -> Rows:
+    """The rows of an open file that was unpacked, where it was `packed`. `head` is its beginning, `path` its name: for
+    messages, and for what its ending says.
+
+    Raises Broken as `open_rows` does.
+    """
     if head.startswith(b"PK\x03\x04") and not packed:
         from listener.sources.workbooks import is_workbook, sheet_rows
 
