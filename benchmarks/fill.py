@@ -97,7 +97,7 @@ def _sign(connection: sqlite3.Connection) -> None:
     ids = [post_id for (post_id,) in connection.execute(kept, (limit,))]
     for at in range(0, len(ids), 1000):
         for post in copies._read(connection, ids[at : at + 1000]):
-            copies._sign(connection, post)
+            copies._save_bands(connection, [(band, post.post_id) for band in copies._bands(post)])
 
 
 @contextmanager
