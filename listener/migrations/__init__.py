@@ -24,6 +24,7 @@ from listener.migrations import m004_privacy as m004
 from listener.migrations import m005_figures as m005
 from listener.migrations import m006_corrections as m006
 from listener.migrations import m007_alerts as m007
+from listener.migrations import m008_speed as m008
 
 MIGRATIONS = Migrations("listener")
 BUSY_S = 30.0
@@ -62,6 +63,11 @@ def m006_corrections(db: Database) -> None:
 @MIGRATIONS()
 def m007_alerts(db: Database) -> None:
     _execute(db, m007.STATEMENTS)
+
+
+@MIGRATIONS()
+def m008_speed(db: Database) -> None:
+    _execute(db, m008.STATEMENTS)
 
 
 def _execute(db: Database, statements: Iterable[str]) -> None:
