@@ -223,8 +223,5 @@ def _bands(post: _Text) -> list[int]:
     signature = rensa.RMinHash(num_perm=_BANDS * _ROWS, seed=_SEED)
     signature.update(list(post.pieces))
     digest = signature.digest()
-    bands = []
-    for band in range(_BANDS):
-        rows = str([band, *digest[band * _ROWS : (band + 1) * _ROWS]]).encode()
-        bands.append(int.from_bytes(hashlib.blake2b(rows, digest_size=8).digest(), "big", signed=True))
-    return bands
+    rows = [str([band, *digest[band * _ROWS : (band + 1) * _ROWS]]).encode() for band in range(_BANDS)]
+    return [int.from_bytes(hashlib.blake2b(row, digest_size=8).digest(), "big", signed=True) for row in rows]
