@@ -40,8 +40,8 @@ SELECT p.id FROM posts p WHERE p.id IN (SELECT value FROM json_each(?)) AND p.fe
 """
 
 _WITH_SAME_ADDRESS = """
-SELECT p.id FROM posts p WHERE p.id IN (SELECT value FROM json_each(?)) AND p.url <> '' AND p.kind IN ('post', 'article')
-AND EXISTS (
+SELECT p.id FROM posts p WHERE p.id IN (SELECT value FROM json_each(?)) AND p.url <> ''
+AND p.kind IN ('post', 'article') AND EXISTS (
     SELECT 1 FROM posts o WHERE o.url = p.url AND o.url <> '' AND o.kind IN ('post', 'article') AND o.id < p.id
     AND o.deleted_at IS NULL)
 """

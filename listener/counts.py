@@ -25,15 +25,23 @@ PERIODS = {
     "month": "substr(day, 1, 7)",
 }
 
-COUNTS = """
-SELECT {period} AS period, brand, moment, sentiment, sum(posts) AS posts, sum(abstained) AS abstained,
-    sum(unread) AS unread, sum(score_sum) AS score_sum, sum(feedback) AS rated, sum(satisfied) AS satisfied,
-    sum(stars_1) AS stars_1, sum(stars_2) AS stars_2, sum(stars_3) AS stars_3, sum(stars_4) AS stars_4,
-    sum(stars_5) AS stars_5, sum(rating_sum) AS rating_sum, sum(rating_squares) AS rating_squares, sum(late) AS late
-FROM {table} WHERE {which} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-"""
-_SUMS = ("posts", "abstained", "unread", "score_sum", "rated", "satisfied", "rating_sum", "rating_squares", "late")
+_SUMS = ("posts", "abstained", "unread", "score_sum", "feedback", "satisfied", "rating_sum", "rating_squares", "late")
 _STARS = ("stars_1", "stars_2", "stars_3", "stars_4", "stars_5")
+_LABELS = (*(("moment", label) for label in MOMENTS), *(("sentiment", label) for label in SENTIMENTS))
+_BESIDE = tuple(f"{kind}_{label}" for kind, label in _LABELS)
+
+# The counts of every label, from a table that has a column for each, and from one that has a row for each.
+BESIDE = ", ".join(f"sum({column}) AS {column}" for column in _BESIDE)
+BELOW = ", ".join(f"sum(posts * ({kind} = '{label}')) AS {kind}_{label}" for kind, label in _LABELS)
+
+# By day first: the tables hold days in order, and the name of a week is then worked out once for each.
+COUNTS = f"""
+SELECT {{period}} AS period, brand, {", ".join(f"sum({each}) AS {each}" for each in (*_SUMS, *_STARS, *_BESIDE))}
+FROM (
+    SELECT day, brand, {", ".join(f"sum({each}) AS {each}" for each in (*_SUMS, *_STARS))}, {{labels}}
+    FROM {{table}} WHERE {{which}} GROUP BY day, brand
+) GROUP BY 1, 2 ORDER BY 1, 2
+"""  # noqa: S608  # names of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +186,10 @@ def totals(brand: str, rows: Iterable[sqlite3.Row]) -> dict[str, Any]:
     """The fields of Totals, all but its shares, from rows of COUNTS."""
     moments, sentiments, sums = dict.fromkeys(MOMENTS, 0), dict.fromkeys(SENTIMENTS, 0), Counter[str]()
     for row in rows:
-        if row["moment"]:
-            moments[row["moment"]] += row["posts"]
-        if row["sentiment"]:
-            sentiments[row["sentiment"]] += row["posts"]
+        for label in moments:
+            moments[label] += row[f"moment_{label}"]
+        for label in sentiments:
+            sentiments[label] += row[f"sentiment_{label}"]
         sums.update({name: row[name] for name in (*_SUMS, *_STARS)})
     phases = dict.fromkeys(PHASES.values(), 0)
     for moment, count in moments.items():
@@ -198,7 +206,7 @@ def totals(brand: str, rows: Iterable[sqlite3.Row]) -> dict[str, Any]:
         "unread": sums["unread"],
         "late": sums["late"],
         "net": net(sentiments["positive"], sentiments["negative"]),
-        "csat": wilson(sums["satisfied"], sums["rated"]),
+        "csat": wilson(sums["satisfied"], sums["feedback"]),
         "score": sums["score_sum"] / 1_000_000 / read if read else None,
         "rating": mean(sums["rating_sum"] / 1e6, sums["rating_squares"] / 1e6, sum(stars)),
         "stars": stars,

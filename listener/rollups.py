@@ -4,39 +4,60 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+
+from listener.engine.labels import MOMENTS, SENTIMENTS
 
 _SOME = "post_id IN (SELECT value FROM json_each(:posts))"
 
-# A rollup, what identifies a row of it, and the columns that are added up.
-_ROLLUPS = (
+_SUMS = ("posts", "abstained", "unread", "score_sum", "score_squares", "feedback", "satisfied", "stars_1", "stars_2",
+         "stars_3", "stars_4", "stars_5", "rating_sum", "rating_squares", "late")  # fmt: skip
+# One column for each label: what a row of a view counts for it.
+_BESIDE = {
+    **{f"moment_{label}": f"moment = '{label}'" for label in MOMENTS},
+    **{f"sentiment_{label}": f"sentiment = '{label}'" for label in SENTIMENTS},
+}
+_COUNTED = {each: each for each in _SUMS}
+_HOURLY = ("posts", "negative", "unread")
+_TOUCHED = ("posts", "score_sum", "score_squares", "rated", "rating_sum", "rating_squares")
+
+# A rollup, where it comes from, what identifies a row of it, and the columns that are added up, each with what to add.
+_ROLLUPS: tuple[tuple[str, str, tuple[str, ...], Mapping[str, str]], ...] = (
+    ("daily", "contributions", ("source", "day", "brand", "moment", "sentiment"), _COUNTED),
+    ("daily_moments", "contributions", ("day", "brand", "moment", "sentiment"), _COUNTED),
+    ("daily_brands", "contributions", ("day", "brand"), {**_COUNTED, **_BESIDE}),
+    ("daily_sources", "contributions", ("source", "day", "brand"), {**_COUNTED, **_BESIDE}),
     (
-        "daily",
-        "contributions",
-        ("day", "brand", "moment", "sentiment", "source"),
-        ("posts", "abstained", "unread", "score_sum", "score_squares", "feedback", "satisfied", "stars_1", "stars_2",
-         "stars_3", "stars_4", "stars_5", "rating_sum", "rating_squares", "late"),
+        "daily_touched",
+        "contributions JOIN verdict_touchpoints USING (post_id)",
+        ("touchpoint", "source", "day", "brand"),
+        {**_COUNTED, **_BESIDE},
     ),
     (
         "daily_touchpoints",
         "touchpoint_contributions",
         ("day", "brand", "touchpoint", "sentiment", "source"),
-        ("posts", "score_sum", "score_squares", "rated", "rating_sum", "rating_squares"),
+        {each: each for each in _TOUCHED},
     ),
     *(
-        ("hourly", view, ("brand", "touchpoint", "hour", "lag", "source"), ("posts", "negative", "unread"))
+        ("hourly", view, ("brand", "touchpoint", "hour", "lag", "source"), {each: each for each in _HOURLY})
         for view in ("hourly_contributions", "hourly_touchpoint_contributions")
     ),
-    ("daily_pairs", "pair_contributions", ("day", "brand", "other", "source"), ("posts", "research")),
-)  # fmt: skip
+    (
+        "daily_pairs",
+        "pair_contributions",
+        ("day", "brand", "other", "source"),
+        {"posts": "posts", "research": "research"},
+    ),
+)
 
 
-def _adding(table: str, view: str, key: tuple[str, ...], sums: tuple[str, ...]) -> str:
+def _adding(table: str, view: str, key: tuple[str, ...], sums: Mapping[str, str]) -> str:
     """SQL that adds what the view's rows of some posts say, or with a :sign of -1 takes it away."""
     return (
-        f"INSERT INTO {table} ({', '.join(key + sums)})"
-        f" SELECT {', '.join(key)}, {', '.join(f':sign * sum({each})' for each in sums)}"
+        f"INSERT INTO {table} ({', '.join((*key, *sums))})"
+        f" SELECT {', '.join(key)}, {', '.join(f':sign * sum({each})' for each in sums.values())}"
         f" FROM {view} WHERE {{which}} GROUP BY {', '.join(key)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET"
         f" {', '.join(f'{each} = {each} + excluded.{each}' for each in sums)}"
     )

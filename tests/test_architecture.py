@@ -51,7 +51,7 @@ BESIDE = {
     "store": "agenda backlog days erasure judgements rechecks rows pages ledger corrections",
     "charts": "counts impacts trends",
     "shares": "counts",
-    "filters": "search",
+    "filters": "counts search",
     "breakdowns": "counts filters",
     "impacts": "breakdowns counts filters",
     "changes": "counts filters shares",

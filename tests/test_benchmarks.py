@@ -12,8 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 import corpus
 import fill
 
-TABLES = ("meta", "sources", "posts", "mentions", "verdicts", "verdict_touchpoints", "pending", "daily",
-          "daily_touchpoints", "signatures", "runs", "gaps")  # fmt: skip
+TABLES = (
+    "meta", "sources", "posts", "mentions", "verdicts", "verdict_touchpoints", "pending", "daily", "daily_touchpoints",
+    "daily_pairs", "daily_moments", "daily_brands", "daily_sources", "daily_touched", "signatures", "runs", "gaps",
+)  # fmt: skip
 
 
 def contents(connection: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
