@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import corpus
 
 from listener import copies, pages, rollups
 from listener.migrations import stamp
-from listener.records import Page, Run, Verdict
+from listener.records import Page, Run, Scores, Verdict
 from listener.rows import Privacy, post_row, verdict_row
 from listener.store import Store
 
@@ -75,18 +76,28 @@ def in_bulk(store: Store, replies: Iterable[corpus.Reply], told: Callable[[int],
                 pages._LINK,
                 [(made.number + 1, brand, why) for made in reply.posts for brand, why in made.links.items()],
             )
-            verdicts = [
-                Verdict(post_id, MODEL, row["text_hash"], made.scores)
-                for post_id, row, made in zip(ids, rows, reply.posts, strict=True)
-            ]
-            connection.executemany(_VERDICT, [verdict_row(verdict, reply.now) for verdict in verdicts])
-            touchpoints = [(verdict.post_id, name) for verdict in verdicts for name in verdict.scores.touchpoints]
+            connection.executemany(
+                _VERDICT, [_judged(row, made, reply.now) for row, made in zip(rows, reply.posts, strict=True)]
+            )
+            touchpoints = [(made.number + 1, name) for made in reply.posts for name in made.scores.touchpoints]
             connection.executemany("INSERT INTO verdict_touchpoints VALUES (?, ?)", touchpoints)
             repeats += [(made.repeats + 1, made.number + 1) for made in reply.posts if made.repeats is not None]
             told(len(rows))
         connection.executemany("UPDATE posts SET copy_of = ? WHERE id = ?", repeats)
         _sign(connection)
         rollups.rebuild(connection)
+
+
+# What is stored of scores, by their identity: they are drawn from a few, which are held here, so that none takes another's.
+_ROWS: dict[int, tuple[Scores, dict[str, Any]]] = {}
+
+
+def _judged(row: Mapping[str, Any], made: corpus.Made, now: datetime) -> dict[str, Any]:
+    """What the store keeps of the post's verdict."""
+    scores = made.scores
+    if id(scores) not in _ROWS:
+        _ROWS[id(scores)] = scores, verdict_row(Verdict(0, MODEL, "", scores), now)
+    return _ROWS[id(scores)][1] | {"post_id": row["id"], "text_hash": row["text_hash"], "judged_at": stamp(now)}
 
 
 def _sign(connection: sqlite3.Connection) -> None:
