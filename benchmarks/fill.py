@@ -85,10 +85,11 @@ def in_bulk(store: Store, replies: Iterable[corpus.Reply], told: Callable[[int],
             told(len(rows))
         connection.executemany("UPDATE posts SET copy_of = ? WHERE id = ?", repeats)
         _sign(connection)
+        connection.execute("INSERT INTO stored SELECT source, count(*) FROM posts GROUP BY source")
         rollups.rebuild(connection)
 
 
-# What is stored of scores, by their identity: they are drawn from a few, which are held here, so that none takes another's.
+# What is stored of scores, by their identity. The scores are held here, so that no others come to have theirs.
 _ROWS: dict[int, tuple[Scores, dict[str, Any]]] = {}
 
 

@@ -38,6 +38,12 @@ VALUES (:id, :source, :native_id, :kind, :url, :title, :text, :author, :created_
 # row of a statement with a trigger does.
 _SEARCHABLE = "INSERT INTO posts_fts (rowid, title, text) VALUES (:id, :title, :text)"
 
+_COUNT = """
+INSERT INTO stored (source, posts) SELECT source, :sign * count(*) FROM posts
+WHERE id IN (SELECT value FROM json_each(:ids)) AND deleted_at IS NULL GROUP BY source
+ON CONFLICT (source) DO UPDATE SET posts = posts + excluded.posts
+"""
+
 _UPDATE = """
 UPDATE posts SET url = coalesce(nullif(:url, ''), url), title = :title, text = :text,
     edited_at = coalesce(:edited_at, edited_at),
@@ -113,6 +119,7 @@ def _insert(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links]], 
     copies.let_go(connection, 2 * len(posts), now)  # twice as many as come in, so that no page pays for a year
     copies.fold(connection, ids)
     backlog.add(connection, ids)
+    connection.execute(_COUNT, {"sign": 1, "ids": json.dumps(list(ids))})
     connection.executemany(_SEARCHABLE, rows)
 
 
@@ -185,6 +192,7 @@ def delete(connection: sqlite3.Connection, post_ids: Sequence[int], now: datetim
     chosen = json.dumps(post_ids)
     with rollups.changing(connection, {*post_ids, *copies.of(connection, post_ids)}):
         overruling.end(connection, post_ids, "deleted", now)
+        connection.execute(_COUNT, {"sign": -1, "ids": chosen})
         done = connection.execute(_DELETE, (stamp(now), chosen)).rowcount
         for statement in _FORGET:
             connection.execute(statement, (chosen,))

@@ -130,7 +130,8 @@ def counted_rollup(connection: sqlite3.Connection) -> Rollup:
             for about in ("", *touchpoints[post_id]):
                 sums["hourly", brand, about, hour, lag, source].update(felt)
             key = (day, brand, source, "" if abstained else moment, "" if unread else sentiment)
-            beside = {f"{kind}_{label}": 1 for kind, label in zip(("moment", "sentiment"), key[3:], strict=True) if label}
+            labels = zip(("moment", "sentiment"), key[3:], strict=True)
+            beside = {f"{kind}_{label}": 1 for kind, label in labels if label}
             sums["daily", *key].update(added | star)
             sums["daily_moments", day, brand, *key[3:]].update(added | star)
             sums["daily_brands", day, brand].update(added | star | beside)

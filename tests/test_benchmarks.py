@@ -14,7 +14,8 @@ import fill
 
 TABLES = (
     "meta", "sources", "posts", "mentions", "verdicts", "verdict_touchpoints", "pending", "daily", "daily_touchpoints",
-    "daily_pairs", "daily_moments", "daily_brands", "daily_sources", "daily_touched", "signatures", "runs", "gaps",
+    "daily_pairs", "daily_moments", "daily_brands", "daily_sources", "daily_touched", "signatures", "stored",
+    "runs", "gaps",
 )  # fmt: skip
 
 
