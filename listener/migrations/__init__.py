@@ -125,6 +125,8 @@ def open_for_writing(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA cache_size = -16000")  # kB; with the usual 2 MB pages are read again and again
+            connection.execute("PRAGMA wal_autocheckpoint = 4000")  # pages; a page that many posts touch is copied once
             connection.execute("PRAGMA secure_delete = ON")  # what is erased is not left in free pages of the file
             if found == "older":
                 _keep_copy(path, connection)
