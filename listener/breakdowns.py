@@ -25,12 +25,6 @@ SELECT {period} AS period, brand, sum(stars_1), sum(stars_2), sum(stars_3), sum(
 WHERE {which} GROUP BY 1, 2 ORDER BY 1, 2
 """
 
-_VOICE = """
-SELECT {period} AS period, brand, sum(posts) AS posts, sum(posts) FILTER (WHERE sentiment = 'positive') AS positive,
-    sum(posts) FILTER (WHERE sentiment = 'negative') AS negative FROM {table}
-WHERE brand <> '' AND {which} GROUP BY 1, 2 ORDER BY 1, 2
-"""
-
 _PAIRS = """
 SELECT brand, other, sum(posts) AS posts, sum(research) AS research FROM {table} WHERE {which}
 GROUP BY 1, 2 ORDER BY 4 DESC, 3 DESC, 1, 2
@@ -143,14 +137,14 @@ def voice(reader: sqlite3.Connection, by: str, **filters: Any) -> list[Voice]:
     """
     chosen = checked(reader, filters)
     wanted = set(chosen.brands)
-    rows = rows_of(reader, _VOICE, replace(chosen, brands=()), period=PERIODS[by])
+    rows = [row for row in rows_of(reader, COUNTS, replace(chosen, brands=()), period=PERIODS[by]) if row["brand"]]
     wholes: dict[str, int] = defaultdict(int)
     for row in rows:
         wholes[row["period"]] += row["posts"]
     return [
         Voice(
             row["period"], row["brand"], row["posts"], wilson(row["posts"], wholes[row["period"]]),
-            net(row["positive"] or 0, row["negative"] or 0),
+            net(row["sentiment_positive"], row["sentiment_negative"]),
         )
         for row in rows
         if not wanted or row["brand"] in wanted

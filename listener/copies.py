@@ -32,6 +32,24 @@ SELECT id, title, text, url, kind, source, federated_id, rating,
 FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL AND expired_at IS NULL ORDER BY id
 """
 
+# Of a page of posts few have anything in common with what is stored. One question for all of them finds those few.
+_WITH_SAME_ID = """
+SELECT p.id FROM posts p WHERE p.id IN (SELECT value FROM json_each(?)) AND p.federated_id <> '' AND EXISTS (
+    SELECT 1 FROM posts o WHERE o.federated_id = p.federated_id AND o.federated_id <> '' AND o.id < p.id
+    AND o.deleted_at IS NULL)
+"""
+
+_WITH_SAME_ADDRESS = """
+SELECT p.id FROM posts p WHERE p.id IN (SELECT value FROM json_each(?)) AND p.url <> ''
+AND p.kind IN ('post', 'article') AND EXISTS (
+    SELECT 1 FROM posts o WHERE o.url = p.url AND o.url <> '' AND o.kind IN ('post', 'article') AND o.id < p.id
+    AND o.deleted_at IS NULL)
+"""
+
+_BANDS_THERE = """
+SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM signatures WHERE band = value)
+"""
+
 _SAME_ID = """
 SELECT coalesce(copy_of, id) FROM posts WHERE federated_id = ? AND id < ? AND deleted_at IS NULL ORDER BY id LIMIT 1
 """
@@ -71,9 +89,10 @@ class _Text:
     words: tuple[str, ...]
 
     @property
-    def pieces(self) -> frozenset[tuple[str, ...]]:
+    def pieces(self) -> frozenset[str]:
         """The runs of three words, which a text is compared by."""
-        return frozenset(zip(self.words, self.words[1:], self.words[2:], strict=False))
+        runs = zip(self.words, self.words[1:], self.words[2:], strict=False)
+        return frozenset([f"{first} {second} {third}" for first, second, third in runs])
 
 
 def of(connection: sqlite3.Connection, post_ids: Iterable[int]) -> list[int]:
@@ -83,14 +102,33 @@ def of(connection: sqlite3.Connection, post_ids: Iterable[int]) -> list[int]:
 
 def fold(connection: sqlite3.Connection, post_ids: Iterable[int]) -> int:
     """Looks for the originals of posts that are new, or were changed and `released`; returns how many are copies."""
+    posts = list(_read(connection, post_ids))
+    asked = json.dumps([post.post_id for post in posts])
+    same_id, same_address = (
+        {post_id for (post_id,) in connection.execute(query, (asked,))}
+        for query in (_WITH_SAME_ID, _WITH_SAME_ADDRESS)
+    )
+    bands = {post.post_id: _bands(post) for post in posts}
+    signed = _bands_there(connection, bands.values())
+    unsaved: list[tuple[int, int]] = []
     copies = 0
-    for post in _read(connection, post_ids):
-        original = _original(connection, post)
+    for post in posts:
+        own, original = bands[post.post_id], None
+        if post.post_id in same_id:
+            original = _of_same_id(connection, post)
+        if original is None and post.post_id in same_address:
+            original = _of_same_address(connection, post)
+        if original is None and not signed.isdisjoint(own):
+            _save_bands(connection, unsaved)
+            unsaved = []
+            original = _of_same_words(connection, post, own)
         if original is None:
-            _sign(connection, post)
+            unsaved += [(band, post.post_id) for band in own]
+            signed.update(own)
         else:
             connection.execute("UPDATE posts SET copy_of = ? WHERE id = ?", (original, post.post_id))
             copies += 1
+    _save_bands(connection, unsaved)
     return copies
 
 
@@ -106,7 +144,7 @@ def release(connection: sqlite3.Connection, post_ids: Sequence[int]) -> None:
         connection.execute("UPDATE posts SET copy_of = ? WHERE copy_of = ?", (heir, original))
         connection.execute("UPDATE posts SET copy_of = NULL WHERE id = ?", (heir,))
     for post in _read(connection, heirs.values()):
-        _sign(connection, post)
+        _save_bands(connection, [(band, post.post_id) for band in _bands(post)])
 
 
 def let_go(connection: sqlite3.Connection, at_most: int, now: datetime) -> None:
@@ -127,19 +165,18 @@ def _read(connection: sqlite3.Connection, post_ids: Iterable[int]) -> Iterator[_
         yield _Text(post_id, title, url, kind, source, federated_id, rating, brands, words)
 
 
-def _original(connection: sqlite3.Connection, post: _Text) -> int | None:
-    if post.federated_id:
-        same = connection.execute(_SAME_ID, (post.federated_id, post.post_id)).fetchone()
-        if same:
-            return int(same[0])
-    if post.kind in ("post", "article"):
-        near = [row[0] for row in connection.execute(_SAME_ADDRESS, (post.url, post.post_id))]
-        for other in _read(connection, near):
-            if _same_page(post, other):
-                return other.post_id
-    if len(post.words) < LEAST_WORDS:
-        return None
-    near = [row[0] for row in connection.execute(_SAME_BAND, (json.dumps(_bands(post)), post.post_id))]
+def _of_same_id(connection: sqlite3.Connection, post: _Text) -> int | None:
+    same = connection.execute(_SAME_ID, (post.federated_id, post.post_id)).fetchone()
+    return int(same[0]) if same else None
+
+
+def _of_same_address(connection: sqlite3.Connection, post: _Text) -> int | None:
+    near = [row[0] for row in connection.execute(_SAME_ADDRESS, (post.url, post.post_id))]
+    return next((other.post_id for other in _read(connection, near) if _same_page(post, other)), None)
+
+
+def _of_same_words(connection: sqlite3.Connection, post: _Text, bands: Sequence[int]) -> int | None:
+    near = [row[0] for row in connection.execute(_SAME_BAND, (json.dumps(bands), post.post_id))]
     for other in _read(connection, near):
         if _one_voice(post, other) and _in_common(post.pieces, other.pieces) >= ALIKE:
             return other.post_id
@@ -161,25 +198,30 @@ def _same_page(post: _Text, other: _Text) -> bool:
     return min(len(mine), len(theirs)) >= 3 and len(mine & theirs) >= ALIKE * min(len(mine), len(theirs))
 
 
-def _in_common(mine: frozenset[tuple[str, ...]], theirs: frozenset[tuple[str, ...]]) -> float:
+def _in_common(mine: frozenset[str], theirs: frozenset[str]) -> float:
     return len(mine & theirs) / (len(mine | theirs) or 1)
 
 
-def _sign(connection: sqlite3.Connection, post: _Text) -> None:
-    if len(post.words) >= LEAST_WORDS:
-        rows = [(band, post.post_id) for band in _bands(post)]
-        connection.executemany("INSERT OR IGNORE INTO signatures VALUES (?, ?)", rows)
+def _bands_there(connection: sqlite3.Connection, bands: Iterable[Iterable[int]]) -> set[int]:
+    """Those of the bands that a stored signature has."""
+    asked = json.dumps([band for own in bands for band in own])
+    return {band for (band,) in connection.execute(_BANDS_THERE, (asked,))}
+
+
+def _save_bands(connection: sqlite3.Connection, rows: Sequence[tuple[int, int]]) -> None:
+    connection.executemany("INSERT OR IGNORE INTO signatures VALUES (?, ?)", rows)
 
 
 def _bands(post: _Text) -> list[int]:
-    """One number for each band of the text's signature. Two texts share a number with the chance told at `_BANDS`."""
+    """One number for each band of the text's signature; none of a text too short to be told by. Two texts share a
+    number with the chance told at `_BANDS`.
+    """
     import rensa
 
+    if len(post.words) < LEAST_WORDS:
+        return []
     signature = rensa.RMinHash(num_perm=_BANDS * _ROWS, seed=_SEED)
-    signature.update([" ".join(piece) for piece in post.pieces])
+    signature.update(list(post.pieces))
     digest = signature.digest()
-    bands = []
-    for band in range(_BANDS):
-        rows = json.dumps([band, *digest[band * _ROWS : (band + 1) * _ROWS]]).encode()
-        bands.append(int.from_bytes(hashlib.blake2b(rows, digest_size=8).digest(), "big", signed=True))
-    return bands
+    rows = [str([band, *digest[band * _ROWS : (band + 1) * _ROWS]]).encode() for band in range(_BANDS)]
+    return [int.from_bytes(hashlib.blake2b(row, digest_size=8).digest(), "big", signed=True) for row in rows]

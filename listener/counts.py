@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS
 
 _Z = 1.959963984540054  # 95 % of a normal distribution
+_Z2 = _Z * _Z
 Per = Literal["source", "moment", "phase", "sentiment", "touchpoint", "rating"]
 PARTS: tuple[Per, ...] = ("source", "moment", "phase", "sentiment", "touchpoint", "rating")
 ENOUGH = 10  # posts; a share of fewer is noise, and is not shown
@@ -25,15 +25,27 @@ PERIODS = {
     "month": "substr(day, 1, 7)",
 }
 
-COUNTS = """
-SELECT {period} AS period, brand, moment, sentiment, sum(posts) AS posts, sum(abstained) AS abstained,
-    sum(unread) AS unread, sum(score_sum) AS score_sum, sum(feedback) AS rated, sum(satisfied) AS satisfied,
-    sum(stars_1) AS stars_1, sum(stars_2) AS stars_2, sum(stars_3) AS stars_3, sum(stars_4) AS stars_4,
-    sum(stars_5) AS stars_5, sum(rating_sum) AS rating_sum, sum(rating_squares) AS rating_squares, sum(late) AS late
-FROM {table} WHERE {which} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-"""
-_SUMS = ("posts", "abstained", "unread", "score_sum", "rated", "satisfied", "rating_sum", "rating_squares", "late")
+_SUMS = ("posts", "abstained", "unread", "score_sum", "feedback", "satisfied", "rating_sum", "rating_squares", "late")
 _STARS = ("stars_1", "stars_2", "stars_3", "stars_4", "stars_5")
+_LABELS = (*(("moment", label) for label in MOMENTS), *(("sentiment", label) for label in SENTIMENTS))
+_BESIDE = tuple(f"{kind}_{label}" for kind, label in _LABELS)
+
+_COUNTED = (*_SUMS, *_STARS, *_BESIDE)  # as COUNTS has them behind period and brand
+_MOMENT_COLUMNS = tuple((label, f"moment_{label}") for label in MOMENTS)
+_SENTIMENT_COLUMNS = tuple((label, f"sentiment_{label}") for label in SENTIMENTS)
+
+# The counts of every label, from a table that has a column for each, and from one that has a row for each.
+BESIDE = ", ".join(f"sum({column}) AS {column}" for column in _BESIDE)
+BELOW = ", ".join(f"sum(posts * ({kind} = '{label}')) AS {kind}_{label}" for kind, label in _LABELS)
+
+# By day first: the tables hold days in order, and the name of a week is then worked out once for each.
+COUNTS = f"""
+SELECT {{period}} AS period, brand, {", ".join(f"sum({each}) AS {each}" for each in _COUNTED)}
+FROM (
+    SELECT day, brand, {", ".join(f"sum({each}) AS {each}" for each in (*_SUMS, *_STARS))}, {{labels}}
+    FROM {{table}} WHERE {{which}} GROUP BY day, brand
+) GROUP BY 1, 2 ORDER BY 1, 2
+"""  # noqa: S608  # names of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +159,15 @@ def wilson(part: int, whole: int) -> Interval:
     """The share part/whole with Wilson's score interval at 95 % (Wilson 1927)."""
     if not whole:
         return Interval(None, None, None, 0)
-    share, z2 = part / whole, _Z * _Z / whole
+    share, z2 = part / whole, _Z2 / whole
     centre = (share + z2 / 2) / (1 + z2)
     half = _Z / (1 + z2) * math.sqrt(share * (1 - share) / whole + z2 / (4 * whole))
-    # Rounding may carry the ends past the share itself at 0 and at 1.
-    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)), whole)
+    low, high = centre - half, centre + half
+    # Rounding may carry the ends past the share itself at 0 and at 1. (A year by day takes 24,000 of these intervals,
+    # and calls of min and max would be half of the time.)
+    low = share if low > share else low if low > 0 else 0.0
+    high = share if high < share else high if high < 1 else 1.0
+    return Interval(share, low, high, whole)
 
 
 def net(positive: int, negative: int) -> Interval:
@@ -176,13 +192,11 @@ def mean(total: float, squares: float, n: int, low: float = 0.0, high: float = 1
 
 def totals(brand: str, rows: Iterable[sqlite3.Row]) -> dict[str, Any]:
     """The fields of Totals, all but its shares, from rows of COUNTS."""
-    moments, sentiments, sums = dict.fromkeys(MOMENTS, 0), dict.fromkeys(SENTIMENTS, 0), Counter[str]()
-    for row in rows:
-        if row["moment"]:
-            moments[row["moment"]] += row["posts"]
-        if row["sentiment"]:
-            sentiments[row["sentiment"]] += row["posts"]
-        sums.update({name: row[name] for name in (*_SUMS, *_STARS)})
+    # By place: a Row looks through all its names for each.
+    found = [tuple(row)[2:] for row in rows] or [(0,) * len(_COUNTED)]
+    sums = dict(zip(_COUNTED, map(sum, zip(*found, strict=True)) if len(found) > 1 else found[0], strict=True))
+    moments = {label: sums[column] for label, column in _MOMENT_COLUMNS}
+    sentiments = {label: sums[column] for label, column in _SENTIMENT_COLUMNS}
     phases = dict.fromkeys(PHASES.values(), 0)
     for moment, count in moments.items():
         phases[PHASES[moment]] += count
@@ -198,7 +212,7 @@ def totals(brand: str, rows: Iterable[sqlite3.Row]) -> dict[str, Any]:
         "unread": sums["unread"],
         "late": sums["late"],
         "net": net(sentiments["positive"], sentiments["negative"]),
-        "csat": wilson(sums["satisfied"], sums["rated"]),
+        "csat": wilson(sums["satisfied"], sums["feedback"]),
         "score": sums["score_sum"] / 1_000_000 / read if read else None,
         "rating": mean(sums["rating_sum"] / 1e6, sums["rating_squares"] / 1e6, sum(stars)),
         "stars": stars,

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
+from listener.counts import BELOW, BESIDE
 from listener.engine.labels import MOMENTS, PHASES
 from listener.errors import ListenerError
 from listener.search import check_names, check_period, fts_query, readable
 
 View = Literal["contributions", "touchpoint_contributions", "pair_contributions"]
-_ROLLUPS: dict[View, str] = {
-    "contributions": "daily",
-    "touchpoint_contributions": "daily_touchpoints",
-    "pair_contributions": "daily_pairs",
+# For each view its rollups, the smallest first, and the columns they have beside day and brand.
+_ROLLUPS: dict[View, tuple[tuple[str, frozenset[str]], ...]] = {
+    "contributions": (
+        ("daily_brands", frozenset()),
+        ("daily_sources", frozenset({"source"})),
+        ("daily_moments", frozenset({"moment", "sentiment"})),
+        ("daily_touched", frozenset({"source", "touchpoint"})),
+        ("daily", frozenset({"source", "moment", "sentiment"})),
+    ),
+    "touchpoint_contributions": (("daily_touchpoints", frozenset({"source", "touchpoint", "sentiment"})),),
+    "pair_contributions": (("daily_pairs", frozenset({"source", "other"})),),
 }
+_BESIDE = ("daily_brands", "daily_sources", "daily_touched")  # with a column for each label
+# These have the source first, and are read from there on.
+_BY_SOURCE = ("daily_sources", "daily_touched", "daily")
+_ALL_SOURCES = "source IN (SELECT name FROM sources)"
+_COLUMNS = re.compile(r"\b(?:source|moment|sentiment|touchpoint)\b")
 
 _BY_COLUMN = {
     "brands": "brand IN (SELECT value FROM json_each(:brands))",
@@ -81,12 +95,14 @@ class Filters:
                 )
         fts_query(self.query)
 
-    def where(self, view: View = "contributions") -> tuple[str, str, dict[str, Any]]:
-        """(table, condition, values) for a count: the rollup where it can tell, else the view of single posts."""
+    def where(self, view: View = "contributions", columns: Iterable[str] = ()) -> tuple[str, str, dict[str, Any]]:
+        """(table, condition, values) for a count that asks for these columns beside day and brand: the smallest rollup
+        that can tell, else the view of single posts.
+        """
         used = {name: value for name, value in self._values().items() if value is not None}
         conditions = {**_BY_COLUMN, **_BY_POST}
         single = used.keys() & _BY_POST.keys()
-        if view == "touchpoint_contributions":
+        if view == "touchpoint_contributions" or self._of_one_touchpoint(columns):
             conditions["touchpoints"] = _TOUCHPOINT
             single -= {"touchpoints"}
         if view != "contributions":
@@ -96,8 +112,19 @@ class Filters:
             conditions["brands"] = _BRAND_OF_PAIR
             conditions["sentiments"] = _SENTIMENT_OF_POST
             single |= used.keys() & {"sentiments"}
-        which = " AND ".join(conditions[name] for name in used) or "true"
-        return (view if single else _ROLLUPS[view]), which, used
+        which = [conditions[name] for name in used]
+        if single:
+            return view, " AND ".join(which) or "true", used
+        needed = {*columns, *_COLUMNS.findall(" ".join(which))} - {"brand"}
+        table = next(name for name, has in _ROLLUPS[view] if needed <= has)
+        if table in _BY_SOURCE and "sources" not in used and used.keys() & {"since", "until"}:
+            which.append(_ALL_SOURCES)
+        return table, " AND ".join(which) or "true", used
+
+    def _of_one_touchpoint(self, columns: Iterable[str]) -> bool:
+        """Whether only that decides which posts are counted. A post may have two, and is to be counted once then."""
+        others = self.moments or self.phases or self.sentiments or self.ratings or self.query
+        return len(set(self.touchpoints)) == 1 and not others and not {"moment", "sentiment"} & set(columns)
 
     def _values(self) -> dict[str, Any]:
         moments = [moment for moment in MOMENTS if moment in self.moments or PHASES[moment] in self.phases]
@@ -123,7 +150,9 @@ def checked(reader: sqlite3.Connection, filters: Mapping[str, Any]) -> Filters:
 def rows_of(
     reader: sqlite3.Connection, statement: str, chosen: Filters, view: View = "contributions", **names: str
 ) -> list[sqlite3.Row]:
-    """The rows of a statement with places for {table}, {which} and `names`."""
-    table, which, values = chosen.where(view)
+    """The rows of a statement with places for {table}, {which}, {labels} and `names`."""
+    asked = statement.format(table="", which="", labels="", **names)
+    table, which, values = chosen.where(view, set(_COLUMNS.findall(asked)))
+    labels = BESIDE if table in _BESIDE else BELOW
     with readable(chosen.query):
-        return reader.execute(statement.format(table=table, which=which, **names), values).fetchall()
+        return reader.execute(statement.format(table=table, which=which, labels=labels, **names), values).fetchall()

@@ -22,12 +22,9 @@ _LEAST_GAPS = 8  # fewer say little of what is usual
 _MEAN_GAPS, _LONGEST_GAPS = 7, 2
 
 _SOURCES = """
-WITH stored AS (
-    SELECT source, count(*) AS posts, sum(collected_at > :since) AS posts_24h FROM posts WHERE deleted_at IS NULL
-    GROUP BY source
-)
 SELECT name, kind, enabled, state, since, why, failures, last_run_at, last_success_at, last_new_at, next_due_at,
-    coalesce(posts, 0) AS posts, coalesce(posts_24h, 0) AS posts_24h,
+    coalesce(posts, 0) AS posts,
+    (SELECT count(*) FROM posts WHERE source = name AND collected_at > :since AND deleted_at IS NULL) AS posts_24h,
     (SELECT json_group_array(json(skipped)) FROM runs
         WHERE source = name AND started_at > :since AND skipped <> '{}') AS skipped,
     (SELECT count(*) FROM gaps WHERE source = name) AS gaps

@@ -34,6 +34,16 @@ VALUES (:id, :source, :native_id, :kind, :url, :title, :text, :author, :created_
     :federated_id, :verify_due_at, :late)
 """
 
+# By the page and not by a trigger: FTS5 writes a segment to the disk whenever a statement opens a savepoint, and every
+# row of a statement with a trigger does.
+_SEARCHABLE = "INSERT INTO posts_fts (rowid, title, text) VALUES (:id, :title, :text)"
+
+_COUNT = """
+INSERT INTO stored (source, posts) SELECT source, :sign * count(*) FROM posts
+WHERE id IN (SELECT value FROM json_each(:ids)) AND deleted_at IS NULL GROUP BY source
+ON CONFLICT (source) DO UPDATE SET posts = posts + excluded.posts
+"""
+
 _UPDATE = """
 UPDATE posts SET url = coalesce(nullif(:url, ''), url), title = :title, text = :text,
     edited_at = coalesce(:edited_at, edited_at),
@@ -103,11 +113,14 @@ def _insert(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links]], 
     # Ids are given here, not by SQLite, so that the rows that refer to them go in by the batch as well.
     (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM posts").fetchone()
     ids = range(last + 1, last + 1 + len(posts))
-    connection.executemany(_INSERT, [row | {"id": post_id} for post_id, (row, _) in zip(ids, posts, strict=True)])
+    rows = [row | {"id": post_id} for post_id, (row, _) in zip(ids, posts, strict=True)]
+    connection.executemany(_INSERT, rows)
     _link(connection, zip(ids, (links for _, links in posts), strict=True))
     copies.let_go(connection, 2 * len(posts), now)  # twice as many as come in, so that no page pays for a year
     copies.fold(connection, ids)
     backlog.add(connection, ids)
+    connection.execute(_COUNT, {"sign": 1, "ids": json.dumps(list(ids))})
+    connection.executemany(_SEARCHABLE, rows)
 
 
 def _update(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links, list[Any]]], now: datetime) -> int:
@@ -179,6 +192,7 @@ def delete(connection: sqlite3.Connection, post_ids: Sequence[int], now: datetim
     chosen = json.dumps(post_ids)
     with rollups.changing(connection, {*post_ids, *copies.of(connection, post_ids)}):
         overruling.end(connection, post_ids, "deleted", now)
+        connection.execute(_COUNT, {"sign": -1, "ids": chosen})
         done = connection.execute(_DELETE, (stamp(now), chosen)).rowcount
         for statement in _FORGET:
             connection.execute(statement, (chosen,))

@@ -4,47 +4,81 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+
+from listener.engine.labels import MOMENTS, SENTIMENTS
 
 _SOME = "post_id IN (SELECT value FROM json_each(:posts))"
 
-# A rollup, what identifies a row of it, and the columns that are added up.
-_ROLLUPS = (
+_SUMS = ("posts", "abstained", "unread", "score_sum", "score_squares", "feedback", "satisfied", "stars_1", "stars_2",
+         "stars_3", "stars_4", "stars_5", "rating_sum", "rating_squares", "late")  # fmt: skip
+# One column for each label: what a row of a view counts for it.
+_BESIDE = {
+    **{f"moment_{label}": f"posts * (moment = '{label}')" for label in MOMENTS},
+    **{f"sentiment_{label}": f"posts * (sentiment = '{label}')" for label in SENTIMENTS},
+}
+_COUNTED = {each: each for each in _SUMS}
+_HOURLY = ("posts", "negative", "unread")
+_TOUCHED = ("posts", "score_sum", "score_squares", "rated", "rating_sum", "rating_squares")
+
+_FINEST = ("source", "day", "brand", "moment", "sentiment")
+
+# A rollup, where it comes from, what identifies a row of it, and the columns that are added up, each with what to add.
+# The first holds what some posts come to by the finest key, so that the posts are read once for those behind it.
+_Rollup = tuple[str, str, tuple[str, ...], Mapping[str, str]]
+_MOVED: _Rollup = ("moved", "contributions", _FINEST, _COUNTED)
+_ROLLUPS: tuple[_Rollup, ...] = (
+    ("daily", "moved", _FINEST, _COUNTED),
+    ("daily_moments", "moved", ("day", "brand", "moment", "sentiment"), _COUNTED),
+    ("daily_brands", "moved", ("day", "brand"), {**_COUNTED, **_BESIDE}),
+    ("daily_sources", "moved", ("source", "day", "brand"), {**_COUNTED, **_BESIDE}),
     (
-        "daily",
-        "contributions",
-        ("day", "brand", "moment", "sentiment", "source"),
-        ("posts", "abstained", "unread", "score_sum", "score_squares", "feedback", "satisfied", "stars_1", "stars_2",
-         "stars_3", "stars_4", "stars_5", "rating_sum", "rating_squares", "late"),
+        "daily_touched",
+        "contributions JOIN verdict_touchpoints USING (post_id)",
+        ("touchpoint", "source", "day", "brand"),
+        {**_COUNTED, **_BESIDE},
     ),
     (
         "daily_touchpoints",
         "touchpoint_contributions",
         ("day", "brand", "touchpoint", "sentiment", "source"),
-        ("posts", "score_sum", "score_squares", "rated", "rating_sum", "rating_squares"),
+        {each: each for each in _TOUCHED},
     ),
     *(
-        ("hourly", view, ("brand", "touchpoint", "hour", "lag", "source"), ("posts", "negative", "unread"))
+        ("hourly", view, ("brand", "touchpoint", "hour", "lag", "source"), {each: each for each in _HOURLY})
         for view in ("hourly_contributions", "hourly_touchpoint_contributions")
     ),
-    ("daily_pairs", "pair_contributions", ("day", "brand", "other", "source"), ("posts", "research")),
-)  # fmt: skip
+    (
+        "daily_pairs",
+        "pair_contributions",
+        ("day", "brand", "other", "source"),
+        {"posts": "posts", "research": "research"},
+    ),
+)
 
 
-def _adding(table: str, view: str, key: tuple[str, ...], sums: tuple[str, ...]) -> str:
+def _adding(table: str, view: str, key: tuple[str, ...], sums: Mapping[str, str]) -> str:
     """SQL that adds what the view's rows of some posts say, or with a :sign of -1 takes it away."""
+    sign, which = ("", "true") if view == "moved" else (":sign * ", "{which}")
     return (
-        f"INSERT INTO {table} ({', '.join(key + sums)})"
-        f" SELECT {', '.join(key)}, {', '.join(f':sign * sum({each})' for each in sums)}"
-        f" FROM {view} WHERE {{which}} GROUP BY {', '.join(key)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET"
+        f"INSERT INTO {table} ({', '.join((*key, *sums))})"
+        f" SELECT {', '.join(key)}, {', '.join(f'{sign}sum({each})' for each in sums.values())}"
+        f" FROM {view} WHERE {which} GROUP BY {', '.join(key)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET"
         f" {', '.join(f'{each} = {each} + excluded.{each}' for each in sums)}"
     )
 
 
-_ADD = tuple(_adding(*rollup) for rollup in _ROLLUPS)
+_MAKE = (
+    f"CREATE TEMP TABLE IF NOT EXISTS moved ({', '.join((*_FINEST, *_SUMS))},"
+    f" PRIMARY KEY ({', '.join(_FINEST)})) WITHOUT ROWID"
+)
+
+_ADD = tuple(_adding(*rollup) for rollup in (_MOVED, *_ROLLUPS))
 
 _SWEEP = tuple(f"DELETE FROM {table} WHERE posts = 0" for table, *_ in _ROLLUPS)
+
+_COUNTED_BEFORE = "SELECT 1 FROM verdicts WHERE post_id IN (SELECT value FROM json_each(:posts)) LIMIT 1"
 
 
 @contextmanager
@@ -54,10 +88,12 @@ def changing(connection: sqlite3.Connection, post_ids: Iterable[int]) -> Iterato
     To be used inside a transaction: an error in the body leaves the rollups half way, for the caller to roll back.
     """
     some = {"posts": json.dumps(list(post_ids))}
-    _apply(connection, {**some, "sign": -1}, _SOME)
+    judged = connection.execute(_COUNTED_BEFORE, some).fetchone()  # mostly not: verdicts come on posts without one
+    if judged:
+        _apply(connection, {**some, "sign": -1}, _SOME)
     yield
     _apply(connection, {**some, "sign": 1}, _SOME)
-    for statement in _SWEEP:
+    for statement in _SWEEP if judged else ():
         connection.execute(statement)
 
 
@@ -69,5 +105,7 @@ def rebuild(connection: sqlite3.Connection) -> None:
 
 
 def _apply(connection: sqlite3.Connection, values: dict[str, object], which: str) -> None:
+    connection.execute(_MAKE)
     for statement in _ADD:
         connection.execute(statement.format(which=which), values)
+    connection.execute("DELETE FROM moved")

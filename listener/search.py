@@ -13,9 +13,13 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
+from listener import newest
 from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS, TOUCHPOINTS
 from listener.errors import ListenerError
 from listener.migrations import moment_of, stamp
+
+_CHECKED = {"brand": "named", "moment": "moments", "sentiment": "sentiments", "touchpoint": "touchpoints",
+            "source": "sources"}  # fmt: skip
 
 _POSTS = """
 SELECT p.id, p.source, p.native_id, p.kind, p.url, p.title, p.text, p.author, p.created_at, p.edited_at, p.collected_at,
@@ -30,23 +34,6 @@ FROM posts p LEFT JOIN verdicts v ON v.post_id = p.id
 WHERE p.deleted_at IS NULL AND p.expired_at IS NULL AND p.copy_of IS NULL AND {which}
 ORDER BY coalesce(p.created_at, p.collected_at) DESC, p.id DESC LIMIT :limit
 """
-
-# What is not counted is not found either: a moment the model was not sure of, a sentiment of what it could not read.
-_CONDITIONS = {
-    "query": "p.id IN (SELECT rowid FROM posts_fts WHERE posts_fts MATCH :query)",
-    "brand": "EXISTS (SELECT 1 FROM mentions WHERE post_id = p.id AND brand = :brand)",
-    "moment": "v.moment = :moment AND NOT v.abstained",
-    "sentiment": "v.sentiment = :sentiment AND NOT v.unread",
-    "touchpoint": "EXISTS (SELECT 1 FROM verdict_touchpoints WHERE post_id = p.id AND touchpoint = :touchpoint)",
-    "source": "p.source = :source",
-    "since": "p.day >= :since",
-    "until": "p.day <= :until",
-}
-
-# Posts are walked from the newest, which finds a common brand's at once. A rare brand's are fetched by their ids.
-_RARE_BRAND = "p.id IN (SELECT post_id FROM mentions WHERE brand = :brand)"
-_RARE = 5000
-_AT_LEAST = "SELECT count(*) FROM (SELECT 1 FROM mentions WHERE brand = ? LIMIT ?)"
 
 _JUDGED = """
 SELECT p.id, v.score, p.rating, p.engagement, coalesce(p.created_at, p.collected_at)
@@ -130,12 +117,12 @@ def posts(
 
     Raises ListenerError: a query that cannot be read, a name that does not exist, `since` after `until`.
     """
-    return list(
-        stream(
-            reader, query, brand=brand, moment=moment, sentiment=sentiment, touchpoint=touchpoint, source=source,
-            since=since, until=until, limit=limit,
-        )
+    used = _used(
+        reader, query, brand=brand, moment=moment, sentiment=sentiment, touchpoint=touchpoint, source=source,
+        since=since, until=until,
     )  # fmt: skip
+    with readable(query):
+        return by_id(reader, newest.ids(reader, used, limit))
 
 
 def stream(
@@ -149,30 +136,27 @@ def stream(
     source: str | None = None,
     since: date | None = None,
     until: date | None = None,
-    limit: int = -1,
 ) -> Iterator[PostRow]:
-    """The same, one at a time, and all of them unless `limit` says otherwise."""
-    check_period(since, until)
-    check_names(reader, named=[brand], moments=[moment], sentiments=[sentiment], touchpoints=[touchpoint],
-                sources=[source])  # fmt: skip
-    given = {
-        "query": fts_query(query),
-        "brand": brand,
-        "moment": moment,
-        "sentiment": sentiment,
-        "touchpoint": touchpoint,
-        "source": source,
-        "since": since and since.isoformat(),
-        "until": until and until.isoformat(),
-    }
-    used = {name: value for name, value in given.items() if value}
-    conditions = {name: _CONDITIONS[name] for name in used}
-    if brand and reader.execute(_AT_LEAST, (brand, _RARE)).fetchone()[0] < _RARE:
-        conditions["brand"] = _RARE_BRAND
-    which = " AND ".join(conditions.values()) or "true"
+    """The same, one at a time, and all of them."""
+    used = _used(
+        reader, query, brand=brand, moment=moment, sentiment=sentiment, touchpoint=touchpoint, source=source,
+        since=since, until=until,
+    )  # fmt: skip
+    which = " AND ".join(newest.CONDITIONS[name] for name in used) or "true"
     with readable(query):
-        for row in reader.execute(_POSTS.format(which=which), {**used, "limit": limit}):
+        for row in reader.execute(_POSTS.format(which=which), {**used, "limit": -1}):
             yield _post_row(row)
+
+
+def _used(
+    reader: sqlite3.Connection, query: str, *, since: date | None, until: date | None, **names: str | None
+) -> dict[str, str]:
+    """The conditions that were given, checked: name -> value."""
+    check_period(since, until)
+    check_names(reader, **{_CHECKED[name]: [value] for name, value in names.items()})
+    days = {name: day.isoformat() for name, day in (("since", since), ("until", until)) if day}
+    given = {"query": fts_query(query), **names, **days}
+    return {name: value for name, value in given.items() if value}
 
 
 def top_posts(
@@ -205,7 +189,8 @@ def by_id(reader: sqlite3.Connection, ids: Sequence[int]) -> list[PostRow]:
     """These posts, in this order."""
     which = "p.id IN (SELECT value FROM json_each(:ids))"
     rows = reader.execute(_POSTS.format(which=which), {"ids": json.dumps(ids), "limit": len(ids)}).fetchall()
-    return sorted(map(_post_row, rows), key=lambda row: ids.index(row.id))
+    places = {post_id: place for place, post_id in enumerate(ids)}
+    return sorted(map(_post_row, rows), key=lambda row: places[row.id])
 
 
 def _severity(row: tuple[int, float, float | None, str, str]) -> tuple[float, str, int]:

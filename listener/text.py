@@ -27,6 +27,8 @@ def clean(text: str) -> str:
 
     Zero-width joiners go too, which splits some emoji: the model reads their parts just as well.
     """
+    if text.isascii() and text.isprintable():  # most posts: nothing to take out but double spaces
+        return _SPACES.sub(" ", text).strip() if "  " in text else text.strip()
     text = _UNSEEN.sub("", unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")))
     return _BLANK_LINES.sub("\n", _SPACES.sub(" ", text)).strip()
 
@@ -107,4 +109,7 @@ def fingerprint(*parts: str) -> str:
 def model_input(title: str, text: str) -> str:
     """The string the model is trained on and scores: title and text on one line, addresses reduced to `http`."""
     joined = text if not title or text.startswith(title) else f"{title} {text}"
-    return " ".join(_LINK.sub("http", clean(html.unescape(joined))).split())
+    read = clean(html.unescape(joined))
+    if "://" in read or "www." in read.lower():  # the pattern looks at every letter, and most posts hold no address
+        read = _LINK.sub("http", read)
+    return " ".join(read.split())

@@ -22,7 +22,7 @@ from listener.breakdowns import pairs as pairs
 from listener.breakdowns import parts as parts
 from listener.breakdowns import voice as voice
 from listener.changes import changes as changes
-from listener.counts import COUNTS, PERIODS, totals
+from listener.counts import BESIDE, COUNTS, PERIODS, totals
 from listener.counts import DayTotals as DayTotals
 from listener.counts import Interval as Interval
 from listener.counts import TrendRow as TrendRow
@@ -30,6 +30,7 @@ from listener.counts import wilson as wilson
 from listener.engine.labels import SENTIMENTS
 from listener.errors import StoreError
 from listener.filters import Filters as Filters
+from listener.filters import checked, rows_of
 from listener.health import SourceHealth as SourceHealth
 from listener.health import bookmarks as bookmarks
 from listener.health import source_health as source_health
@@ -39,7 +40,6 @@ from listener.questions import questions as questions
 from listener.search import PostRow as PostRow
 from listener.search import brands as brands
 from listener.search import posts as posts
-from listener.search import readable
 from listener.search import top_posts as top_posts
 
 Period = Literal["day", "week", "month"]
@@ -50,10 +50,8 @@ SELECT count(*) FROM posts WHERE day = :day AND collected_at > :after AND delete
 """
 
 # Of one brand, on some days, at all sources or at some.
-_SOME = """
-brand = :brand AND day IN (SELECT value FROM json_each(:days))
-    AND (:sources IS NULL OR source IN (SELECT value FROM json_each(:sources)))
-"""
+_SOME = "brand = :brand AND day IN (SELECT value FROM json_each(:days))"
+_SOME_AT = f"{_SOME} AND source IN (SELECT value FROM json_each(:sources))"
 
 _TOUCHPOINTS = """
 SELECT touchpoint, sentiment, sum(posts) FROM daily_touchpoints WHERE {which} GROUP BY 1, 2
@@ -135,9 +133,7 @@ def trends(reader: sqlite3.Connection, *, by: Period = "day", **filters: Any) ->
 
     Raises ListenerError: a name that does not exist, `since` after `until`, a query that cannot be read.
     """
-    chosen = Filters(**filters)
-    chosen.check(reader)
-    return _rows(reader, by, chosen)
+    return _rows(reader, by, checked(reader, filters))
 
 
 def course(
@@ -148,9 +144,7 @@ def course(
 
 
 def _rows(reader: sqlite3.Connection, by: Period, chosen: Filters) -> list[TrendRow]:
-    table, which, values = chosen.where()
-    with readable(chosen.query):
-        rows = reader.execute(COUNTS.format(period=PERIODS[by], table=table, which=which), values).fetchall()
+    rows = rows_of(reader, COUNTS, chosen, period=PERIODS[by])
     groups: dict[tuple[str, str], list[sqlite3.Row]] = {}
     for row in rows:
         groups.setdefault((row["period"], row["brand"]), []).append(row)
@@ -200,7 +194,7 @@ def touchpoint_totals(
     """
     ends = _history(reader, day, brand, 8, days)
     usual_posts: Counter[str] = Counter()
-    query = _TOUCHPOINTS.format(which=_SOME)
+    query = _TOUCHPOINTS.format(which=_SOME_AT if sources else _SOME)
     for touchpoint, _, count in reader.execute(query, _some(ends, brand, days, sources)):
         usual_posts[touchpoint] += count
     counts: dict[str, dict[str, int]] = {}
@@ -246,7 +240,8 @@ def _totals(
     reader: sqlite3.Connection, ends: Sequence[date], brand: str, days: int, sources: Sequence[str]
 ) -> list[DayTotals]:
     """The counts of the `days` days up to each of `ends`, which do not overlap."""
-    query = COUNTS.format(period="day", table="daily", which=_SOME)
+    table, which = ("daily_sources", _SOME_AT) if sources else ("daily_brands", _SOME)
+    query = COUNTS.format(period="day", table=table, which=which, labels=BESIDE)
     of_day: dict[str, list[sqlite3.Row]] = {}
     for row in reader.execute(query, _some(ends, brand, days, sources)):
         of_day.setdefault(row["period"], []).append(row)
@@ -258,7 +253,7 @@ def _totals(
 
 def _some(ends: Iterable[date], brand: str, days: int, sources: Sequence[str]) -> dict[str, Any]:
     every = [day.isoformat() for end in ends for day in _up_to(end, days)]
-    return {"brand": brand, "days": json.dumps(every), "sources": json.dumps(list(sources)) if sources else None}
+    return {"brand": brand, "days": json.dumps(every), "sources": json.dumps(list(sources))}
 
 
 def _up_to(end: date, days: int) -> list[date]:
@@ -267,7 +262,7 @@ def _up_to(end: date, days: int) -> list[date]:
 
 def _history(reader: sqlite3.Connection, day: date, brand: str, weeks: int, days: int) -> list[date]:
     """The (last) days that tell what is usual on `day`; none where there is too little history."""
-    row = reader.execute("SELECT day FROM daily WHERE brand = ? ORDER BY day LIMIT 1", (brand,)).fetchone()
+    row = reader.execute("SELECT day FROM daily_brands WHERE brand = ? ORDER BY day LIMIT 1", (brand,)).fetchone()
     first = date.fromisoformat(row[0]) if row else day
     if days > 1:
         before = [day - timedelta(days=days * n) for n in range(1, weeks + 1)]

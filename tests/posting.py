@@ -60,6 +60,10 @@ _KEYS = {
     "daily_touchpoints": ("day", "brand", "source", "touchpoint", "sentiment"),
     "daily_pairs": ("day", "brand", "other", "source"),
     "hourly": ("brand", "touchpoint", "hour", "lag", "source"),
+    "daily_moments": ("day", "brand", "moment", "sentiment"),
+    "daily_brands": ("day", "brand"),
+    "daily_sources": ("day", "brand", "source"),
+    "daily_touched": ("day", "brand", "source", "touchpoint"),
 }
 Rollup = dict[tuple[str, ...], dict[str, int]]
 
@@ -126,8 +130,14 @@ def counted_rollup(connection: sqlite3.Connection) -> Rollup:
             for about in ("", *touchpoints[post_id]):
                 sums["hourly", brand, about, hour, lag, source].update(felt)
             key = (day, brand, source, "" if abstained else moment, "" if unread else sentiment)
+            labels = zip(("moment", "sentiment"), key[3:], strict=True)
+            beside = {f"{kind}_{label}": 1 for kind, label in labels if label}
             sums["daily", *key].update(added | star)
+            sums["daily_moments", day, brand, *key[3:]].update(added | star)
+            sums["daily_brands", day, brand].update(added | star | beside)
+            sums["daily_sources", day, brand, source].update(added | star | beside)
             for touchpoint in touchpoints[post_id]:
+                sums["daily_touched", day, brand, source, touchpoint].update(added | star | beside)
                 of = {"posts": 1, "rated": int(rating is not None), **scored, **rated}
                 sums["daily_touchpoints", day, brand, source, touchpoint, sentiment].update(of)
         research = int(moment in ("ltzmot", "zmot", "fmot") and not abstained)

@@ -17,7 +17,7 @@ LAYERS = (
     "settings secrets receivers engine.checkpoint example config log walls transport stream http mail backups"
     " migrations wording delivery webhooks fields",
     "sources engine scoring rollups backlog rows days copies pages ledger events agenda rechecks erasure overruling"
-    " judgements corrections store counts shares search filters breakdowns impacts changes questions health exports"
+    " judgements corrections store counts shares newest search filters breakdowns impacts changes questions health exports"
     " trends review charts hours causes troubles",
     "edition figures digest_lines digest alerts notices",
     "linking tally backtest",
@@ -51,7 +51,8 @@ BESIDE = {
     "store": "agenda backlog days erasure judgements rechecks rows pages ledger corrections",
     "charts": "counts impacts trends",
     "shares": "counts",
-    "filters": "search",
+    "search": "newest",
+    "filters": "counts search",
     "breakdowns": "counts filters",
     "impacts": "breakdowns counts filters",
     "changes": "counts filters shares",

@@ -301,6 +301,8 @@ def test_the_rollup_and_the_queue_are_right_after_anything(
             store.close()
             store = opened(path, ZoneInfo(how[0]))
         assert stored_rollup(store.connection) == counted_rollup(store.connection)
+        there = "SELECT count(*) FROM posts WHERE deleted_at IS NULL"
+        assert column(store, "SELECT coalesce(sum(posts), 0) FROM stored") == column(store, there)
         in_charge = store.connection.execute("SELECT value FROM meta WHERE key = 'model'").fetchone()
         if in_charge:
             waiting = store.connection.execute(
