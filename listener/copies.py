@@ -105,8 +105,7 @@ def fold(connection: sqlite3.Connection, post_ids: Iterable[int]) -> int:
     posts = list(_read(connection, post_ids))
     asked = json.dumps([post.post_id for post in posts])
     same_id, same_address = (
-        {post_id for (post_id,) in connection.execute(query, (asked,))}
-        for query in (_WITH_SAME_ID, _WITH_SAME_ADDRESS)
+        {post_id for (post_id,) in connection.execute(query, (asked,))} for query in (_WITH_SAME_ID, _WITH_SAME_ADDRESS)
     )
     bands = {post.post_id: _bands(post) for post in posts}
     signed = _bands_there(connection, bands.values())

@@ -119,7 +119,17 @@ def _insert(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links]], 
     copies.let_go(connection, 2 * len(posts), now)  # twice as many as come in, so that no page pays for a year
     copies.fold(connection, ids)
     backlog.add(connection, ids)
-    connection.execute(_COUNT, {"sign": 1, "ids": json.dumps(list(ids))})
+    tally(connection, ids, 1)
+    make_searchable(connection, rows)
+
+
+def tally(connection: sqlite3.Connection, post_ids: Iterable[int], sign: int) -> None:
+    """Counts these posts in (1) or out (-1) of what each source has; those that were deleted are in no count."""
+    connection.execute(_COUNT, {"sign": sign, "ids": json.dumps(list(post_ids))})
+
+
+def make_searchable(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Takes new posts into the search index; that of known ones follows by itself."""
     connection.executemany(_SEARCHABLE, rows)
 
 
@@ -192,7 +202,7 @@ def delete(connection: sqlite3.Connection, post_ids: Sequence[int], now: datetim
     chosen = json.dumps(post_ids)
     with rollups.changing(connection, {*post_ids, *copies.of(connection, post_ids)}):
         overruling.end(connection, post_ids, "deleted", now)
-        connection.execute(_COUNT, {"sign": -1, "ids": chosen})
+        tally(connection, post_ids, -1)
         done = connection.execute(_DELETE, (stamp(now), chosen)).rowcount
         for statement in _FORGET:
             connection.execute(statement, (chosen,))

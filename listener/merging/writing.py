@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from listener import backlog, copies, corrections, overruling, rollups
+from listener import backlog, copies, corrections, overruling, pages, rollups
 from listener.merging.joining import Row, Version
 
 _UNLINK = (
@@ -50,9 +50,12 @@ def write(
     }
     with rollups.changing(connection, {*known, *added, *copies.of(connection, speaking)}):
         overruling.restore(connection, known)
+        pages.tally(connection, known, -1)
         for post_id, version in (*known.items(), *added.items()):
             row = {name: value for name, value in version.row.items() if name != "copy_of"}
             _put(connection, "posts", "id", {**row, "id": post_id})
+        pages.make_searchable(connection, [each.row | {"id": post_id} for post_id, each in added.items()])
+        pages.tally(connection, {*known, *added}, 1)
         _link(connection, known | added)
         _judge(connection, taken)
         _correct(connection, known | added)
