@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
 
-from listener import backlog, copies
+from listener import backlog, copies, crash
 from listener.migrations import stamp
 
 AT_ONCE = 500
@@ -53,6 +53,7 @@ def expire(connection: sqlite3.Connection, source: str, before: datetime, now: d
     ids = [post_id for (post_id,) in connection.execute(_OVER, (source, stamp(before), AT_ONCE))]
     chosen = json.dumps(ids)
     connection.execute(_EXPIRE, (stamp(now), chosen))
+    crash.here("expire.words")
     for statement in _QUOTES:  # the words that linked a post to its brand are words of its text
         connection.execute(statement, (chosen,))
     connection.execute(_UNSIGN, (chosen,))
@@ -67,6 +68,7 @@ def by_author(connection: sqlite3.Connection, source: str, author: str) -> list[
 
 def forget(connection: sqlite3.Connection, source: str, author: str, now: datetime) -> None:
     """Posts of this author are not taken any more."""
+    crash.here("forget.author")
     connection.execute(_FORGET, (source, author, stamp(now)))
 
 

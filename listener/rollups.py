@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from listener import crash
+
 _SOME = "post_id IN (SELECT value FROM json_each(:posts))"
 
 # A rollup, what identifies a row of it, and the columns that are added up.
@@ -55,8 +57,10 @@ def changing(connection: sqlite3.Connection, post_ids: Iterable[int]) -> Iterato
     """
     some = {"posts": json.dumps(list(post_ids))}
     _apply(connection, {**some, "sign": -1}, _SOME)
+    crash.here("rollup.taken")
     yield
     _apply(connection, {**some, "sign": 1}, _SOME)
+    crash.here("rollup.added")
     for statement in _SWEEP:
         connection.execute(statement)
 
@@ -65,6 +69,7 @@ def rebuild(connection: sqlite3.Connection) -> None:
     """Makes the rollups anew from the posts, inside the caller's transaction."""
     for table, *_ in _ROLLUPS:
         connection.execute(f"DELETE FROM {table}")
+    crash.here("rollup.cleared")
     _apply(connection, {"sign": 1}, "true")
 
 

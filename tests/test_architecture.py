@@ -13,9 +13,9 @@ import pytest
 
 # A module imports from the rows above its own. A package name stands for every module in it.
 LAYERS = (
-    "records errors text terms language query schedule resources unusual engine.labels",
+    "crash records errors text terms language query schedule resources unusual engine.labels",
     "settings secrets receivers engine.checkpoint example config log walls transport stream http mail backups"
-    " migrations wording delivery webhooks fields",
+    " migrations wording delivery webhooks fields notify pulse",
     "sources engine scoring rollups backlog rows days copies pages ledger events agenda rechecks erasure overruling"
     " judgements corrections store counts shares search filters breakdowns impacts changes questions health exports"
     " trends review charts hours causes troubles",
@@ -77,7 +77,7 @@ BESIDE = {
 CLOCK = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.sleep"}
 MAY_LOOK_AT_THE_CLOCK = {"cli", "daemon", "http", "training"}
 SLOW = [
-    "torch", "transformers", "onnxruntime", "praw", "altair", "datasette", "apscheduler",
+    "torch", "transformers", "onnxruntime", "praw", "altair", "datasette",
     "requests", "websockets", "bs4", "feedparser", "pydantic", "jinja2", "numpy",
 ]  # fmt: skip
 LONGEST_FILE = 400
