@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from aiosmtpd.controller import Controller
 from forked import Start, programs
 from posting import counted_rollup, stored_rollup
 
+from listener import days
 from listener.migrations import MIGRATIONS
 from loopback import Answer, serve
 
@@ -134,6 +136,8 @@ def _sql(folder: Path, statement: str, name: str = "listener.db") -> list[tuple[
 def _prepare_purge(folder: Path) -> None:
     _change(folder, 'authors = "plain"', 'authors = "plain"\nkeep_days = 30')
     _sql(folder, "UPDATE posts SET collected_at = '2020-01-01T00:00:00Z' WHERE id % 10")
+    with closing(sqlite3.connect(folder / "listener.db")) as database, database:
+        days.settle(database, ZoneInfo("UTC"))
 
 
 def _prepare_old(folder: Path) -> None:
