@@ -11,23 +11,29 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from listener import alerting, engine, log, notify, pipeline, schedule, sources, upkeep
+from listener import alerting, engine, log, notify, pipeline, schedule, sources, trends, upkeep, vitals
 from listener import config as configuration
 from listener.config import Config
 from listener.engine import Judge
 from listener.errors import ConfigError, ListenerError, StoreError
 from listener.http import Get, open_get
+from listener.migrations import explained
 from listener.pulse import Pulse
 from listener.store import Store
+from listener.vitals import Vitals
+
+if TYPE_CHECKING:
+    from listener.monitor import Meters
 
 TICK_S = {"collect": 2, "classify": 2, "digest": 20, "alerts": 60, "operator": 60, "purge": 3600}
 FETCHES_AT_ONCE = 8
@@ -61,6 +67,7 @@ class Daemon:
         self._rest_s = self._rest_until = 0.0
         self._troubles: dict[str, tuple[str, float]] = {}  # tick -> what is wrong with it, and when that was told
         self._pulse = Pulse()
+        self._meters: Meters | None = None
         self._pool = ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch")
 
     def run(self) -> None:
@@ -87,7 +94,8 @@ class Daemon:
             threading.Thread(target=self._watch, name="watch", daemon=True).start()
             self._apply(self._config)
             self._get = self._doors.enter_context(open_get(self._config.http))
-            self._serve()
+            with self._answering():
+                self._serve()
 
     def _serve(self) -> None:
         ticks = {
@@ -132,6 +140,28 @@ class Daemon:
             told = set(hung)
             if self._stopping.wait(every):
                 return
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Tells other programs how we fare, while the block runs, where the configuration says so."""
+        if not self._config.health.listen:
+            yield
+            return
+        from listener import monitor
+
+        self._meters = monitor.Meters(self._vitals, self._ailing)
+        with monitor.serving(self._config.health.listen, self._meters):
+            yield
+
+    def _vitals(self) -> Vitals:
+        path = self._config.database
+        with explained(path), closing(trends.open_reader(path, self._config.zone)) as reader:
+            return vitals.read(reader, now_utc())
+
+    def _ailing(self) -> dict[str, str]:
+        """What of us fails or hangs, and why."""
+        hung = {who: f"no sign of life for {seconds:.0f} s" for who, seconds in self._pulse.hung().items()}
+        return {**{who: why for who, (why, _) in list(self._troubles.items())}, **hung}
 
     def _leave(self, threads: list[threading.Thread]) -> None:
         """Finishes the work in hand, but does not wait for a server that is slow to answer.
@@ -208,7 +238,9 @@ class Daemon:
         try:
             if not interrupted() and time.monotonic() >= self._rest_until:
                 with self._store() as store:
-                    pipeline.collect(store, self._config, name, self._get, now_utc, interrupted)
+                    run = pipeline.collect(store, self._config, name, self._get, now_utc, interrupted)
+                if self._meters:
+                    self._meters.fetched(run)
                 self._rest_s = 0.0
         except StoreError:
             self._rest_s = min(max(2.0, 2 * self._rest_s), REST_S)
@@ -231,7 +263,11 @@ class Daemon:
                     return  # a daemon without work holds no model
                 self._loaded = (config, pipeline.load_model(store, config, now_utc()))
                 log.event("model_loaded", model=self._loaded[1].model)
-            done = sum(pipeline.classify_pending(store, self._loaded[1], now_utc, interrupted))
+            done = 0
+            for number in pipeline.classify_pending(store, self._loaded[1], now_utc, interrupted):
+                done += number
+                if self._meters:
+                    self._meters.judged(number)
         if done:
             log.event("classified", posts=done)
 

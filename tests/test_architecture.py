@@ -18,12 +18,12 @@ LAYERS = (
     " migrations wording delivery webhooks fields notify pulse",
     "sources engine scoring rollups backlog rows days copies pages ledger events agenda rechecks erasure overruling"
     " judgements corrections store counts shares search filters breakdowns impacts changes questions health exports"
-    " trends review charts hours causes troubles",
+    " trends review charts hours causes troubles vitals",
     "edition figures digest_lines digest alerts notices",
     "linking tally backtest",
     "pipeline alerting upkeep",
     "demo doctor",
-    "web daemon training",
+    "web daemon monitor training",
     "cli __main__",
 )
 # Within a row only these: module -> what it may import beside its own package.
@@ -40,6 +40,8 @@ BESIDE = {
     "transport": "settings config",
     "stream": "settings config transport",
     "http": "settings config transport stream walls",
+    "daemon": "monitor",
+    "vitals": "health",
     "mail": "settings config wording",
     "migrations": "backups",
     "pages": "backlog rollups rows copies overruling",
