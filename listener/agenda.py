@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from listener import crash
 from listener.migrations import stamp
 from listener.records import Outcome, Page, Run
 from listener.rows import gap_row, run_row, storable
@@ -38,6 +39,8 @@ class Due:
     cursor: dict[str, Any] | None
     failures: int
 
+
+_CLOCK_SLIP = timedelta(minutes=5)  # by so much a clock may be put right without anybody being asked too early
 
 _DUE = "SELECT name, kind, cursor, failures FROM sources"
 
@@ -85,9 +88,12 @@ def sync(connection: sqlite3.Connection, entries: Iterable[tuple[str, str, float
 
 
 def due(connection: sqlite3.Connection, now: datetime, limit: int) -> list[Due]:
-    """The enabled sources that should be fetched now, the longest overdue first."""
-    query = f"{_DUE} WHERE enabled AND next_due_at <= ? ORDER BY next_due_at, name LIMIT ?"
-    return [_as_due(row) for row in connection.execute(query, (stamp(now), limit))]
+    """The enabled sources that should be fetched now, the longest overdue first.
+
+    One whose last fetch lies in the future was planned by a clock that was wrong, and has been put back since.
+    """
+    query = f"{_DUE} WHERE enabled AND (next_due_at <= ? OR last_run_at > ?) ORDER BY next_due_at, name LIMIT ?"
+    return [_as_due(row) for row in connection.execute(query, (stamp(now), stamp(now + _CLOCK_SLIP), limit))]
 
 
 def find(connection: sqlite3.Connection, name: str) -> Due | None:
@@ -112,6 +118,7 @@ def move(connection: sqlite3.Connection, name: str, page: Page, now: datetime, *
         connection.execute(_MOVE_BACKFILL if backfill else _MOVE_CURSOR, (bookmark, name))
     if page.gap:
         connection.execute(NOTE_GAP, gap_row(name, page.gap, now))
+    crash.here("page.bookmark")
 
 
 def begin_backfill(connection: sqlite3.Connection, name: str, since: datetime) -> None:
@@ -133,6 +140,7 @@ def backfill_state(connection: sqlite3.Connection, name: str) -> dict[str, Any] 
 def finish(connection: sqlite3.Connection, run: Run, next_due: datetime) -> None:
     """Writes down one fetch, and what it says of its source's health."""
     connection.execute(_ADD_RUN, run_row(run))
+    crash.here("run.written")
     know(connection, run.source)
     was = connection.execute("SELECT state FROM sources WHERE name = ?", (run.source,)).fetchone()[0]
     # "Not modified since the empty reply" is still empty.

@@ -12,6 +12,10 @@ from collections.abc import Iterable
 
 from listener.records import Pending
 
+_OLD_SHARE = (
+    8  # one in so many is taken from the old end, so that no stream of new posts keeps the others waiting for good
+)
+
 _ADD = """
 INSERT OR IGNORE INTO pending (post_id, at) SELECT id, coalesce(created_at, collected_at) FROM posts
 WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL AND expired_at IS NULL
@@ -27,10 +31,9 @@ WHERE p.deleted_at IS NULL AND p.expired_at IS NULL AND (v.model IS NOT ? OR v.t
 
 _REFILL = f"INSERT INTO pending (post_id, at) SELECT p.id, coalesce(p.created_at, p.collected_at) {_UNJUDGED}"
 
-_NEWEST = """
-SELECT p.id, p.title, p.text, p.lang, p.text_hash FROM pending q CROSS JOIN posts p ON p.id = q.post_id
-ORDER BY q.at DESC, q.post_id DESC LIMIT ?
-"""
+_WAITING = "SELECT p.id, p.title, p.text, p.lang, p.text_hash FROM pending q CROSS JOIN posts p ON p.id = q.post_id"
+_NEWEST = f"{_WAITING} ORDER BY q.at DESC, q.post_id DESC LIMIT ?"
+_OLDEST = f"{_WAITING} ORDER BY q.at, q.post_id LIMIT ?"
 
 
 def add(connection: sqlite3.Connection, post_ids: Iterable[int]) -> None:
@@ -47,8 +50,13 @@ def refill(connection: sqlite3.Connection, model: str) -> None:
     connection.execute(_REFILL, (model,))
 
 
-def newest(connection: sqlite3.Connection, limit: int) -> list[Pending]:
-    return [Pending(*row) for row in connection.execute(_NEWEST, (limit,))]
+def turn(connection: sqlite3.Connection, limit: int) -> list[Pending]:
+    """Whose turn it is: the newest, and where more are waiting some of the oldest behind them."""
+    old = limit // _OLD_SHARE
+    found = {row[0]: Pending(*row) for row in connection.execute(_NEWEST, (limit - old,))}
+    if len(found) == limit - old:
+        found |= {row[0]: Pending(*row) for row in connection.execute(_OLDEST, (old,)) if row[0] not in found}
+    return list(found.values())
 
 
 def count(connection: sqlite3.Connection, model: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
+from listener import crash
 from listener.errors import StoreError
 
 _PAGES = 1000  # of 4 kB at once: the writer waits for no more than that
@@ -39,7 +40,9 @@ def copy(path: Path, out: Path, on_progress: Callable[[int, int], object] = lamb
             raise StoreError(f"{path} is damaged ({found}), and so would be its copy; see `listener doctor`")
         with half.open("rb") as written:
             os.fsync(written.fileno())
+        crash.here("backup.copied")
         half.rename(out)
+        crash.here("backup.done")
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{path} cannot be copied to {out}: {error}; check the rights and the space there") from error
     finally:

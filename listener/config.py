@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import secrets
@@ -23,6 +24,7 @@ from listener.settings import (
     BrandSettings,
     Config,
     HeadSettings,
+    HealthSettings,
     HttpSettings,
     LogSettings,
     MailSettings,
@@ -40,6 +42,7 @@ __all__ = [
     "BrandSettings",
     "Config",
     "HeadSettings",
+    "HealthSettings",
     "HttpSettings",
     "LogSettings",
     "MailSettings",
@@ -68,6 +71,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "http": HttpSettings,
     "privacy": PrivacySettings,
     "log": LogSettings,
+    "health": HealthSettings,
 }
 _LISTS = {
     "brand": "name",
@@ -326,6 +330,9 @@ def _warnings(config: Config) -> Iterator[str]:
         yield "no [[brand]] is configured: sources that keep matched posts only will keep nothing"
     if config.recipients and not (config.mail.via or config.mail.host):
         yield "[mail] host is not set: the digest is mailed to nobody"
+    host = config.health.listen.rpartition(":")[0].strip("[]")
+    if host and host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        yield "[health] listen: every machine that reaches this one can read the names and states of your sources"
     if config.mail.host and config.mail.username and config.mail.security == "none":
         yield "[mail] security is 'none': the password travels in the clear"
     if any(source.enabled for source in config.sources) and not config.http.contact:

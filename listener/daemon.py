@@ -1,4 +1,8 @@
-"""The daemon: ticks that call the verbs of the pipeline. Every due time is in the database; it remembers nothing."""
+"""The daemon: ticks that call the verbs of the pipeline. Every due time is in the database; it remembers nothing.
+
+The ticks are counted on the monotonic clock. A scheduler that plans by the wall clock stands still for as long as the
+clock was set back.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +11,40 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from apscheduler.schedulers.background import BackgroundScheduler
 from filelock import FileLock, Timeout
 
-from listener import alerting, engine, log, pipeline, schedule, sources, upkeep
+from listener import alerting, engine, log, notify, pipeline, schedule, sources, trends, upkeep, vitals
 from listener import config as configuration
 from listener.config import Config
 from listener.engine import Judge
 from listener.errors import ConfigError, ListenerError, StoreError
 from listener.http import Get, open_get
+from listener.migrations import explained
+from listener.pulse import Pulse
 from listener.store import Store
+from listener.vitals import Vitals
+
+if TYPE_CHECKING:
+    from listener.monitor import Meters
 
 TICK_S = {"collect": 2, "classify": 2, "digest": 20, "alerts": 60, "operator": 60, "purge": 3600}
 FETCHES_AT_ONCE = 8
 GRACE_S = 8.0  # systemd and people expect a SIGTERM to be answered within ten seconds
 RELOAD_WAIT_S = 60.0  # how long a reload waits for fetches under way
-REST_S = 60.0  # between fetches while the database takes nothing: servers must not be asked in vain every two seconds
+REST_S = 60.0  # at most, while the database takes nothing: servers must not be asked in vain every two seconds
+SILENT_S = {
+    "collect": 120, "classify": 600, "digest": 900, "alerts": 900, "operator": 900, "purge": 1800, "fetch": 1800,
+    "configure": 3600,
+}  # fmt: skip
+TOLD_AGAIN_S = 3600.0  # a trouble that lasts is told once an hour
 
 
 def now_utc() -> datetime:
@@ -49,7 +64,10 @@ class Daemon:
         self._reload_by = 0.0
         self._handing_out = threading.Lock()  # held while fetches begin, and while the configuration changes
         self._fetching: set[str] = set()
-        self._rest_until = 0.0
+        self._rest_s = self._rest_until = 0.0
+        self._troubles: dict[str, tuple[str, float]] = {}  # tick -> what is wrong with it, and when that was told
+        self._pulse = Pulse()
+        self._meters: Meters | None = None
         self._pool = ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch")
 
     def run(self) -> None:
@@ -71,16 +89,15 @@ class Daemon:
             signal.signal(signal.SIGTERM, self._on_stop)
             signal.signal(signal.SIGINT, self._on_stop)
             signal.signal(signal.SIGHUP, self._on_reload)
+            # Ready before the tables are brought up to date: that may take longer than systemd waits for a start.
+            notify.tell("READY=1")
+            threading.Thread(target=self._watch, name="watch", daemon=True).start()
             self._apply(self._config)
             self._get = self._doors.enter_context(open_get(self._config.http))
-            self._serve()
+            with self._answering():
+                self._serve()
 
     def _serve(self) -> None:
-        scheduler = BackgroundScheduler(
-            timezone=UTC,
-            # A tick that was missed while the machine slept is run once, late; it is never dropped.
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-        )
         ticks = {
             "collect": self._collect,
             "classify": self._classify,
@@ -89,29 +106,75 @@ class Daemon:
             "operator": self._operator,
             "purge": self._purge,
         }
-        for name, tick in ticks.items():
-            scheduler.add_job(
-                self._safely(name, tick), "interval", seconds=TICK_S[name], id=name, next_run_time=now_utc()
-            )
-        # One instance of a tick at a time is what we ask for, so that it is still busy is no news.
-        logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        scheduler.start()
+        threads = [
+            threading.Thread(target=self._repeat, args=(name, tick), name=name, daemon=True)
+            for name, tick in ticks.items()
+        ]
+        for thread in threads:
+            thread.start()
         log.event("started", pid=os.getpid(), database=str(self._config.database), sources=len(self._config.sources))
         while not self._stopping.wait(0.5):
             if self._reload.is_set():
                 self._reread_between_fetches()
-        self._leave(scheduler)
+        self._leave(threads)
 
-    def _leave(self, scheduler: BackgroundScheduler) -> None:
+    def _repeat(self, name: str, tick: Callable[[], None]) -> None:
+        """A tick, and again `TICK_S` after its end; one that was missed while the machine slept comes at once."""
+        safe = self._safely(name, tick)
+        while not self._stopping.is_set():
+            self._pulse.beat(name, SILENT_S[name])
+            safe()
+            self._pulse.beat(name, TICK_S[name] + SILENT_S[name])
+            self._stopping.wait(TICK_S[name])
+
+    def _watch(self) -> None:
+        """Tells systemd that we are alive, as long as every part of us is; says once who hangs."""
+        every = min((notify.watchdog_s() or 30.0) / 3, 10.0)
+        told: set[str] = set()
+        while True:
+            hung = self._pulse.hung()
+            if not hung:
+                notify.tell("WATCHDOG=1")
+            for who in hung.keys() - told:
+                log.event("hung", logging.ERROR, what=who, seconds=round(hung[who]))
+            told = set(hung)
+            if self._stopping.wait(every):
+                return
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Tells other programs how we fare, while the block runs, where the configuration says so."""
+        if not self._config.health.listen:
+            yield
+            return
+        from listener import monitor
+
+        self._meters = monitor.Meters(self._vitals, self._ailing)
+        with monitor.serving(self._config.health.listen, self._meters):
+            yield
+
+    def _vitals(self) -> Vitals:
+        path = self._config.database
+        with explained(path), closing(trends.open_reader(path, self._config.zone)) as reader:
+            return vitals.read(reader, now_utc())
+
+    def _ailing(self) -> dict[str, str]:
+        """What of us fails or hangs, and why."""
+        hung = {who: f"no sign of life for {seconds:.0f} s" for who, seconds in self._pulse.hung().items()}
+        return {**{who: why for who, (why, _) in list(self._troubles.items())}, **hung}
+
+    def _leave(self, threads: list[threading.Thread]) -> None:
         """Finishes the work in hand, but does not wait for a server that is slow to answer.
 
         Leaving in the middle is safe: what is not committed was never there, and will be fetched again.
         """
         began = time.monotonic()
+        notify.tell("STOPPING=1")
         log.event("stopping", fetching=", ".join(sorted(self._fetching)))
 
         def finish() -> None:
-            scheduler.shutdown(wait=True)
+            for thread in threads:
+                thread.join()
             self._pool.shutdown(wait=True, cancel_futures=True)
 
         finishing = threading.Thread(target=finish, daemon=True)
@@ -124,26 +187,33 @@ class Daemon:
 
     # --- ticks -------------------------------------------------------------------------------------------------------
 
-    def _safely(self, name: str, tick: Callable[[], None]) -> Callable[[], None]:
-        said = ""
+    def _safely(self, name: str, tick: Callable[[], None], part: str = "") -> Callable[[], None]:
+        """The tick, with its troubles told instead of raised: once, again every hour, and when they are over."""
+        key = part or name
 
         def run() -> None:
-            nonlocal said
-            trouble = ""
+            if self._stopping.is_set():
+                return
             try:
-                if not self._stopping.is_set():
-                    tick()
+                tick()
             except ListenerError as error:
-                trouble = str(error)
-                if trouble != said:  # a tick comes every two seconds: the same trouble is told once
-                    log.event(f"{name}_failed", logging.ERROR, error=trouble)
+                if self._is_news(key, str(error)):  # a tick comes every two seconds
+                    log.event(f"{name}_failed", logging.ERROR, error=str(error))
             except Exception as error:  # noqa: BLE001  # the tick comes again; what it works from is in the database
-                trouble = f"{type(error).__name__}: {error}"
-                if trouble != said:
+                if self._is_news(key, f"{type(error).__name__}: {error}"):
                     log.event(f"{name}_crashed", logging.ERROR, exc_info=True)
-            said = trouble
+            else:
+                if self._troubles.pop(key, None):
+                    log.event(f"{name}_recovered")
 
         return run
+
+    def _is_news(self, key: str, trouble: str) -> bool:
+        said, when = self._troubles.get(key, ("", 0.0))
+        now = time.monotonic()
+        news = trouble != said or now - when > TOLD_AGAIN_S
+        self._troubles[key] = (trouble, now if news else when)
+        return news
 
     def _collect(self) -> None:
         """Hands every source that is due to the pool, unless its last fetch is still going on."""
@@ -156,26 +226,35 @@ class Daemon:
             for name in due:
                 if name not in busy:
                     self._fetching.add(name)
-                    self._pool.submit(self._safely("collect", partial(self._fetch, name)))
+                    self._pool.submit(self._safely("collect", partial(self._fetch, name), part="fetch"))
 
     def _fetch(self, name: str) -> None:
-        def interrupted() -> bool:
+        who = f"fetch {name}"
+
+        def interrupted() -> bool:  # asked between pages
+            self._pulse.beat(who, SILENT_S["fetch"])
             return self._stopping.is_set() or self._reload.is_set()
 
         try:
-            if not interrupted():
+            if not interrupted() and time.monotonic() >= self._rest_until:
                 with self._store() as store:
-                    pipeline.collect(store, self._config, name, self._get, now_utc, interrupted)
+                    run = pipeline.collect(store, self._config, name, self._get, now_utc, interrupted)
+                if self._meters:
+                    self._meters.fetched(run)
+                self._rest_s = 0.0
         except StoreError:
-            self._rest_until = time.monotonic() + REST_S
+            self._rest_s = min(max(2.0, 2 * self._rest_s), REST_S)
+            self._rest_until = time.monotonic() + self._rest_s
             raise
         finally:
+            self._pulse.end(who)
             self._fetching.discard(name)
 
     def _classify(self) -> None:
         config = self._config
 
-        def interrupted() -> bool:
+        def interrupted() -> bool:  # asked between batches
+            self._pulse.beat("classify", SILENT_S["classify"])
             return self._stopping.is_set() or self._config is not config
 
         with self._store() as store:
@@ -184,7 +263,11 @@ class Daemon:
                     return  # a daemon without work holds no model
                 self._loaded = (config, pipeline.load_model(store, config, now_utc()))
                 log.event("model_loaded", model=self._loaded[1].model)
-            done = sum(pipeline.classify_pending(store, self._loaded[1], now_utc, interrupted))
+            done = 0
+            for number in pipeline.classify_pending(store, self._loaded[1], now_utc, interrupted):
+                done += number
+                if self._meters:
+                    self._meters.judged(number)
         if done:
             log.event("classified", posts=done)
 
@@ -193,6 +276,7 @@ class Daemon:
         now, config = now_utc(), self._config
         with self._store() as store:
             for recipient in config.recipients:
+                self._pulse.beat("digest", SILENT_S["digest"])
                 if self._stopping.is_set():
                     return
                 zone = config.zone_of(recipient)
@@ -225,8 +309,12 @@ class Daemon:
 
     def _apply(self, config: Config) -> None:
         settings = sources.check(config)
-        with pipeline.open_store(config) as store:
-            changed = pipeline.adopt(store, config, now_utc())
+        self._pulse.beat("configure", SILENT_S["configure"])  # all posts may have to be linked anew
+        try:
+            with pipeline.open_store(config) as store:
+                changed = pipeline.adopt(store, config, now_utc())
+        finally:
+            self._pulse.end("configure")
         for warning in configuration.warnings(config):
             log.event("warning", logging.WARNING, warning=warning)
         log.event("configured", sources=len(settings), brands=len(config.brands), relinked=changed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from datetime import date
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -26,28 +27,39 @@ def way(settings: MailSettings) -> Way:
     return settings.via or ("smtp" if settings.host else "files")
 
 
+class TakenOver(Exception):
+    """Another process sends the mail that this one was slow over."""
+
+
 def deliver(
-    message: EmailMessage, settings: MailSettings, folder: Path, day: date, name: str = "digest"
+    message: EmailMessage,
+    settings: MailSettings,
+    folder: Path,
+    day: date,
+    name: str = "digest",
+    going: Callable[[], object] = bool,
 ) -> tuple[State, str]:
     """Hands a mail over in the configured way: how that ended, and why, or where it is. Files go to `folder`.
 
-    "unknown": it may have been taken although nobody said so, and is not to be sent again.
+    "unknown": it may have been taken although nobody said so, and is not to be sent again. `going` is called just
+    before the text leaves this process; until then the mail has certainly not gone, and what it raises ends it.
     """
     try:
         if way(settings) == "files":
             return "sent", str(mail.write_files(message, folder, day, name)[1])
-        send(message, settings)
+        send(message, settings, going)
     except MailError as error:
         return ("failed" if error.certain else "unknown"), str(error)
     return "sent", ""
 
 
-def send(message: EmailMessage, settings: MailSettings) -> None:
+def send(message: EmailMessage, settings: MailSettings, going: Callable[[], object] = bool) -> None:
     """Hands a mail to the mail server or to sendmail. Raises MailError, also where mails go to files."""
     if way(settings) == "sendmail":
+        going()
         _sendmail(message, settings.sendmail, settings.timeout_s)
     else:
-        mail.send(message, settings)
+        mail.send(message, settings, going)
 
 
 def _sendmail(message: EmailMessage, program: Path, timeout_s: float) -> None:

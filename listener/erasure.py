@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from listener import backlog, copies
+from listener import backlog, copies, crash
 from listener.migrations import stamp
 
 AT_ONCE = 500
@@ -57,6 +57,7 @@ def empty(connection: sqlite3.Connection, ids: Sequence[int], now: datetime) -> 
     """Takes the words out of these posts; returns how many."""
     chosen = json.dumps(ids)
     connection.execute(_EXPIRE, (stamp(now), chosen))
+    crash.here("expire.words")
     for statement in _QUOTES:  # the words that linked a post to its brand are words of its text
         connection.execute(statement, (chosen,))
     connection.execute(_UNSIGN, (chosen,))
@@ -71,6 +72,7 @@ def by_author(connection: sqlite3.Connection, source: str, author: str) -> list[
 
 def forget(connection: sqlite3.Connection, source: str, author: str, now: datetime) -> None:
     """Posts of this author are not taken any more."""
+    crash.here("forget.author")
     connection.execute(_FORGET, (source, author, stamp(now)))
 
 

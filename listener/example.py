@@ -15,6 +15,7 @@ from listener.settings import (
     AlertSettings,
     BrandSettings,
     Config,
+    HealthSettings,
     HttpSettings,
     LogSettings,
     MailSettings,
@@ -58,6 +59,7 @@ _SINGLE: Mapping[str, type[BaseModel]] = {
     "http": HttpSettings,
     "privacy": PrivacySettings,
     "log": LogSettings,
+    "health": HealthSettings,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Iterable
 from datetime import time
@@ -105,6 +106,18 @@ def device(name: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", name):
         raise ValueError(f"{name!r} is not a device: write 'auto', 'cpu', 'cuda' or 'cuda:1'")
     return name
+
+
+def listening(at: str) -> str:
+    host, _, port = at.rpartition(":")
+    try:
+        found = host == "localhost" or ipaddress.ip_address(host.strip("[]"))
+        good = found and 0 < int(port) < 65536
+    except ValueError:
+        good = False
+    if at and not good:
+        raise ValueError(f"{at!r} is not an address to listen at: write it as '127.0.0.1:9477'")
+    return at
 
 
 def _language(code: str) -> str:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from listener import backlog, overruling, rollups
+from listener import backlog, crash, overruling, rollups
 from listener.migrations import stamp
 from listener.records import Verdict
 from listener.rows import verdict_row
@@ -52,9 +52,11 @@ def save(connection: sqlite3.Connection, verdicts: Sequence[Verdict], now: datet
     touchpoints = [(post_id, name) for post_id, v in kept.items() for name in v.scores.touchpoints]
     with rollups.changing(connection, kept):
         connection.executemany(_SAVE_VERDICT, [verdict_row(verdict, now) for verdict in kept.values()])
+        crash.here("verdicts.written")
         connection.execute(_FORGET_TOUCHPOINTS, (json.dumps(list(kept)),))
         connection.executemany("INSERT OR IGNORE INTO verdict_touchpoints VALUES (?, ?)", touchpoints)
         overruling.outrank(connection, kept)
+    crash.here("verdicts.counted")
     backlog.remove(connection, kept)
     # A verdict of a model that is no longer in charge is better than none, but the post still waits.
     backlog.add(connection, [v.post_id for v in kept.values() if in_charge not in (None, v.model)])

@@ -15,16 +15,21 @@ DigestState = Literal["sent", "failed", "unknown", "skipped"]
 
 _FIRST_WAIT_S = 60.0
 _LONGEST_WAIT_S = 3600.0
+_BUILDING_S = 600.0  # a digest takes seconds to build: whoever began it longer ago died over it
 
 _FIND = """
 SELECT state, detail, claimed_at, attempts FROM digests WHERE recipient = ? AND cadence = ? AND period = ?
 """
 _BEGIN = """
-INSERT INTO digests (recipient, cadence, period, state, claimed_at, attempts) VALUES (?, ?, ?, 'pending', ?, 1)
+INSERT INTO digests (recipient, cadence, period, state, claimed_at, attempts) VALUES (?, ?, ?, ?, ?, 1)
 """
 _BEGIN_AGAIN = """
-UPDATE digests SET state = 'pending', claimed_at = ?, attempts = attempts + 1
+UPDATE digests SET state = ?, claimed_at = ?, attempts = attempts + 1
 WHERE recipient = ? AND cadence = ? AND period = ?
+"""
+_HAND_OVER = """
+UPDATE digests SET state = 'pending'
+WHERE recipient = ? AND cadence = ? AND period = ? AND state = 'building' AND claimed_at = ?
 """
 _DOUBT = "UPDATE digests SET state = 'unknown' WHERE recipient = ? AND cadence = ? AND period = ?"
 _MARK = """
@@ -34,31 +39,47 @@ ON CONFLICT DO UPDATE SET state = excluded.state, detail = excluded.detail, sent
 """
 
 
-def claim(connection: sqlite3.Connection, key: Key, now: datetime, at_once: bool, *, repeatable: bool = False) -> Claim:
-    """Asks to send one digest, inside the caller's transaction.
+def claim(
+    connection: sqlite3.Connection,
+    key: Key,
+    now: datetime,
+    at_once: bool,
+    *,
+    first: Literal["building", "pending"] = "pending",
+    repeatable: bool = False,
+) -> Claim:
+    """Asks to send one digest, inside the caller's transaction. What it is `first`: being built, or on its way.
 
     "send": begun, go as soon as this is committed. "done": sent or skipped before. "waiting": it failed, and the next
-    try is not due (one minute later, then two, four ... an hour; `at_once` does not wait). "unknown": it was begun and
-    nobody wrote how it ended; the mail may have gone, so it is not sent a second time. `repeatable`: its receiver can
-    tell repeats, so it is.
+    try is not due (one minute later, then two, four ... an hour; `at_once` does not wait), or another process is at it.
+    "unknown": it was handed over and nobody wrote how that ended; the mail may have gone, so it is not sent a second
+    time. One that is only built yet ("building") certainly did not go, and is begun again. `repeatable`: its receiver
+    can tell repeats, so it is sent again in any case.
     """
     row = connection.execute(_FIND, key).fetchone()
     if row is None:
-        connection.execute(_BEGIN, (*key, stamp(now)))
+        connection.execute(_BEGIN, (*key, first, stamp(now)))
         return "send"
     state, _, claimed_at, attempts = row
     if state in ("sent", "skipped"):
         return "done"
-    if state != "failed" and not repeatable:
+    if state not in ("failed", "building") and not repeatable:
         connection.execute(_DOUBT, key)
         return "unknown"
     tried = moment_of(claimed_at)
-    wait = timedelta(seconds=min(_FIRST_WAIT_S * 2.0 ** min(attempts - 1, 20), _LONGEST_WAIT_S))
+    seconds = min(_FIRST_WAIT_S * 2.0 ** min(attempts - 1, 20), _LONGEST_WAIT_S)
+    wait = timedelta(seconds=_BUILDING_S if state == "building" else seconds)
     # A last try in the future comes from a clock that was wrong once; waiting for it could take years.
-    if not at_once and tried is not None and tried <= now < tried + wait:
+    impatient = at_once and state == "failed"
+    if not impatient and tried is not None and tried <= now < tried + wait:
         return "waiting"
-    connection.execute(_BEGIN_AGAIN, (stamp(now), *key))
+    connection.execute(_BEGIN_AGAIN, (first, stamp(now), *key))
     return "send"
+
+
+def hand_over(connection: sqlite3.Connection, key: Key, begun: datetime) -> bool:
+    """Notes that the mail begun then goes now; False when another process has taken it over meanwhile."""
+    return connection.execute(_HAND_OVER, (*key, stamp(begun))).rowcount == 1
 
 
 def mark(connection: sqlite3.Connection, key: Key, state: DigestState, detail: str, now: datetime) -> None:

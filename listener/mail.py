@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 
+from listener import crash
 from listener.errors import ConfigError, MailError
 from listener.text import fingerprint
 
@@ -119,8 +120,9 @@ def _label(cadence: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", cadence.lower()).strip("-") or "digest"
 
 
-def send(message: EmailMessage, settings: MailSettings) -> None:
-    """Hands one mail to the configured server; returns when the server has taken it.
+def send(message: EmailMessage, settings: MailSettings, going: Callable[[], object] = bool) -> None:
+    """Hands one mail to the configured server; returns when the server has taken it. `going` is called just before the
+    text is sent: until then the mail has certainly not gone, and what `going` raises ends it.
 
     Raises MailError: `temporary` says that trying again may help, `certain=False` that the server may have taken the
     mail although it never said so. The connection is never less safe than `settings.security` asks.
@@ -134,7 +136,7 @@ def send(message: EmailMessage, settings: MailSettings) -> None:
         raise MailError(str(error), temporary=False) from error
     with closing(_connect(settings, place)) as server:
         _log_in(server, settings, password, place)
-        _hand_over(server, message, place)
+        _hand_over(server, message, place, going)
         with suppress(smtplib.SMTPException, OSError):  # the mail is taken; a rude goodbye changes nothing
             server.quit()
 
@@ -230,15 +232,17 @@ def _without(reply: str, username: str, password: str) -> str:
     return reply
 
 
-def _hand_over(server: smtplib.SMTP, message: EmailMessage, place: str) -> None:
+def _hand_over(server: smtplib.SMTP, message: EmailMessage, place: str, going: Callable[[], object]) -> None:
     """MAIL, RCPT, DATA. Only what happens after the text is on its way leaves it open whether the mail was taken."""
     sender, recipient = message["From"].addresses[0].addr_spec, message["To"].addresses[0].addr_spec
     body = _LEADING_DOT.sub(b"..", message.as_bytes(policy=SMTP))
     _ask(lambda: server.mail(sender), f"{place} refused the sender {sender}", "check mail.sender", place)
     _ask(lambda: server.rcpt(recipient), f"{place} refused the recipient {recipient}", "check its address", place)
     _ask(lambda: server.docmd("DATA"), f"{place} refused the mail", "", place)
+    going()
     try:
         server.send(body + b".\r\n")
+        crash.here("mail.text")
         code, reply = server.getreply()
     except (smtplib.SMTPException, OSError) as error:
         raise MailError(
@@ -248,6 +252,7 @@ def _hand_over(server: smtplib.SMTP, message: EmailMessage, place: str) -> None:
     if code != 250:
         answer = smtplib.SMTPResponseException(code, reply)
         raise MailError(f"{place} refused the mail: {_reply(answer)}", temporary=_is_temporary(answer))
+    crash.here("mail.accepted")
 
 
 def _ask(command: Callable[[], tuple[int, bytes]], refused: str, remedy: str, place: str) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from listener import backlog, copies, overruling, rollups
+from listener import backlog, copies, crash, overruling, rollups
 from listener.migrations import stamp
 from listener.records import Post
 from listener.rows import storable
@@ -106,6 +106,7 @@ def save(
         for native_id, (row, links) in arrived.items()
         if native_id in stored and stored[native_id][1] is None
     ]
+    crash.here("page.posts")
     return len(new), _update(connection, known, now)
 
 
@@ -195,6 +196,7 @@ def link_anew(connection: sqlite3.Connection, links: Mapping[int, Links]) -> Non
     if links:
         with _changing(connection, links, links):
             _relink(connection, links)
+            crash.here("relink.changed")
 
 
 def delete(connection: sqlite3.Connection, post_ids: Sequence[int], now: datetime) -> int:
@@ -204,6 +206,7 @@ def delete(connection: sqlite3.Connection, post_ids: Sequence[int], now: datetim
         overruling.end(connection, post_ids, "deleted", now)
         tally(connection, post_ids, -1)
         done = connection.execute(_DELETE, (stamp(now), chosen)).rowcount
+        crash.here("delete.emptied")
         for statement in _FORGET:
             connection.execute(statement, (chosen,))
         copies.release(connection, post_ids)

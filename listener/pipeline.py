@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
-from listener import delivery, digest, engine, linking, log, mail, schedule, sources, trends
+from listener import crash, delivery, digest, engine, linking, log, mail, schedule, sources, trends
 from listener.config import Config, RecipientSettings, SourceSettings
 from listener.edition import Edition
 from listener.engine import Judge
@@ -24,6 +24,7 @@ from listener.errors import (
     Broken,
     ConfigError,
     Disabled,
+    ModelError,
     Refused,
     Retry,
     SourceError,
@@ -33,7 +34,7 @@ from listener.errors import (
 from listener.http import Get
 from listener.ledger import DigestState
 from listener.migrations import stamp
-from listener.records import Outcome, Page, Run, Verdict
+from listener.records import Outcome, Page, Pending, Run, Verdict
 from listener.store import Store
 from listener.tally import Tally
 from listener.text import model_input
@@ -76,6 +77,7 @@ def collect(
     """
     entry = config.source(name)
     tally, started = Tally(), clock()
+    crash.here("collect.begun")
     walk = _pages(store, entry, config.path, get, started)
     stopped = _take(store, config, entry, walk, tally, clock, stop, on_page)
     if not stopped and tally.may_go_on() and sources.can_recheck(entry.kind):
@@ -87,7 +89,9 @@ def collect(
     state = store.source_state(name)
     failures = (state.failures if state else 0) + 1 if run.error else 0
     due = schedule.next_due(finished, entry.every_s, failures, tally.after, random.random())  # noqa: S311
+    crash.here("collect.finishing")
     store.finish_run(run, finished if stopped else due)
+    crash.here("collect.finished")
     _tell("collected", run)
     return run
 
@@ -146,8 +150,10 @@ def _take(
     rechecked = sources.can_recheck(entry.kind)
     try:
         for page in walk:
+            crash.here("collect.fetched")
             linked, links = linking.link(page, entry, match)
             saved = store.save_page(entry.name, linked, links, clock(), rechecked=rechecked, backfill=backfill)
+            crash.here("collect.saved")
             tally.add(linked, sum(found is not None for found in links), saved)
             store.doubt_links(brands)
             on_page(len(page.posts))
@@ -240,6 +246,7 @@ def purge(store: Store, config: Config, now: datetime) -> dict[str, int]:
     for name, kind in store.source_kinds().items():
         days = own.get(name) or config.privacy.keep_days
         number = store.expire(name, now - timedelta(days=days), now) if days else 0
+        crash.here("purge.expired")
         if number:
             log.event("expired", source=name, posts=number, days=days)
         unseen = sources.load(kind).ABOUT.keep_days if kind in sources.kinds() else None
@@ -268,21 +275,41 @@ def load_model(store: Store, config: Config, now: datetime) -> Judge:
 def classify_pending(
     store: Store, classifier: Judge, clock: Clock, stop: Callable[[], bool] = bool, at_most: int | None = None
 ) -> Iterator[int]:
-    """Drains the queue, newest posts first; yields the number of verdicts stored after every transaction."""
+    """Drains the queue, newest posts first; yields the number of verdicts stored after every transaction.
+
+    Raises ModelError where the memory does not suffice for a single post.
+    """
     done = 0
     while not stop() and (at_most is None or done < at_most):
         waiting = store.pending(classifier.model, CLASSIFY_AT_ONCE)
         if not waiting:
             return
-        texts = [model_input(post.title, post.text) for post in waiting]
-        scores = classifier.classify(texts, [post.lang for post in waiting])
-        verdicts = [
-            Verdict(post.post_id, classifier.model, post.text_hash, score)
-            for post, score in zip(waiting, scores, strict=True)
-        ]
+        crash.here("classify.taken")
+        verdicts = _judged(classifier, waiting)
+        crash.here("classify.scored")
         store.save_verdicts(verdicts, clock())
+        crash.here("classify.saved")
         done += len(verdicts)
         yield len(verdicts)
+
+
+def _judged(classifier: Judge, posts: Sequence[Pending]) -> list[Verdict]:
+    """A verdict on each post, in their order; where memory runs out, on half as many at once."""
+    texts = [model_input(post.title, post.text) for post in posts]
+    try:
+        scores = classifier.classify(texts, [post.lang for post in posts])
+    except MemoryError as error:
+        if len(posts) == 1:
+            raise ModelError(
+                "the memory does not suffice to judge a single post; free some, or raise a limit"
+            ) from error
+        log.event("memory_short", logging.WARNING, posts=len(posts))
+        half = len(posts) // 2
+        return _judged(classifier, posts[:half]) + _judged(classifier, posts[half:])
+    return [
+        Verdict(post.post_id, classifier.model, post.text_hash, score)
+        for post, score in zip(posts, scores, strict=True)
+    ]
 
 
 # --- digest ----------------------------------------------------------------------------------------------------------
@@ -326,13 +353,15 @@ def send_digest(
 
     After a failure it waits, longer each time, unless `at_once`.
 
-    The ledger row is committed before the mail goes. A mail server that may or may not have taken the mail leaves
-    "unknown", which is shown and not repeated: one digest too few is better than the same one every minute.
+    The ledger row is committed before the mail goes. A mail server that may or may not have taken the mail, or a
+    process that dies between the two, leaves "unknown", which is shown and not repeated: one digest too few is better
+    than the same one every minute.
     """
     now, key = clock(), (recipient.email, recipient.cadence, day.isoformat())
     claim = store.claim_digest(*key, now, at_once=at_once)
     if claim != "send":
         return claim
+    crash.here("digest.claimed")
     try:
         built = build_digest(store.path, config, recipient, day, now)
         sender = config.mail.sender or NOBODY
@@ -341,11 +370,24 @@ def send_digest(
         # What could not be built was certainly not sent: the ledger says so, and the error goes on to be seen.
         store.mark_digest(*key, "failed", f"{type(error).__name__}: {error}", clock())
         raise
+    crash.here("digest.composed")
     state: DigestState = "skipped"
     detail = ""
     if not (built.quiet and recipient.quiet == "skip"):
-        state, detail = delivery.deliver(message, config.mail, mail_folder(config, recipient.email), day)
+
+        def going() -> None:
+            if not store.hand_over_digest(*key, now):
+                raise delivery.TakenOver
+            crash.here("digest.handing")
+
+        try:
+            folder = mail_folder(config, recipient.email)
+            state, detail = delivery.deliver(message, config.mail, folder, day, going=going)
+        except delivery.TakenOver:
+            return "waiting"
+    crash.here("digest.sent")
     store.mark_digest(*key, state, detail, clock())
+    crash.here("digest.marked")
     level = logging.INFO if state in ("sent", "skipped") else logging.ERROR
     log.event("digest", level, day=key[2], state=state, error=detail if level == logging.ERROR else "")
     return state

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+from listener import crash
 from listener.engine.labels import MOMENTS, SENTIMENTS
 
 _SOME = "post_id IN (SELECT value FROM json_each(:posts))"
@@ -91,8 +92,10 @@ def changing(connection: sqlite3.Connection, post_ids: Iterable[int]) -> Iterato
     judged = connection.execute(_COUNTED_BEFORE, some).fetchone()  # mostly not: verdicts come on posts without one
     if judged:
         _apply(connection, {**some, "sign": -1}, _SOME)
+    crash.here("rollup.taken")
     yield
     _apply(connection, {**some, "sign": 1}, _SOME)
+    crash.here("rollup.added")
     for statement in _SWEEP if judged else ():
         connection.execute(statement)
 
@@ -101,6 +104,7 @@ def rebuild(connection: sqlite3.Connection) -> None:
     """Makes the rollups anew from the posts, inside the caller's transaction."""
     for table, *_ in _ROLLUPS:
         connection.execute(f"DELETE FROM {table}")
+    crash.here("rollup.cleared")
     _apply(connection, {"sign": 1}, "true")
 
 

@@ -22,7 +22,7 @@ from listener.fields import PageAddress as PageAddress
 from listener.fields import Settings as Settings
 from listener.fields import TimeOfDay as TimeOfDay
 from listener.fields import Zone as Zone
-from listener.fields import device, seconds
+from listener.fields import device, listening, seconds
 from listener.fields import nearest as nearest
 from listener.receivers import AlertSettings as AlertSettings
 from listener.receivers import OperatorSettings as OperatorSettings
@@ -250,6 +250,17 @@ class LogSettings(Settings):
         return level.upper() if isinstance(level, str) else level
 
 
+class HealthSettings(Settings):
+    """Where other programs may ask how the daemon fares."""
+
+    listen: Annotated[str, AfterValidator(listening)] = Field(
+        "",
+        description="The address that answers /health (JSON) and /metrics (Prometheus), as '127.0.0.1:9477'; empty: "
+        "none does.",
+        examples=["127.0.0.1:9477"],
+    )
+
+
 class Config(Settings):
     """The whole configuration. `path` is the file it came from, None for the defaults."""
 
@@ -270,6 +281,7 @@ class Config(Settings):
     http: HttpSettings = HttpSettings()
     privacy: PrivacySettings = PrivacySettings()
     log: LogSettings = LogSettings()
+    health: HealthSettings = HealthSettings()
 
     @cached_property
     def zone(self) -> ZoneInfo:

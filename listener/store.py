@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from listener import agenda, backlog, corrections, days, erasure, judgements, ledger, pages, rechecks
+from listener import agenda, backlog, corrections, crash, days, erasure, judgements, ledger, pages, rechecks
 from listener.agenda import Due
 from listener.errors import StoreError
 from listener.ledger import DigestState
@@ -283,6 +283,7 @@ class Store:
                 if not posts:
                     self._set_meta("brands", key)
                     return changed
+                crash.here("relink.batch")
                 last = posts[-1][0]
                 changed += pages.relink(connection, posts, match)
 
@@ -297,7 +298,8 @@ class Store:
     # --- verdicts ---
 
     def pending(self, model: str, limit: int) -> list[Pending]:
-        """Up to `limit` posts that have no verdict by `model` on their present text, newest first.
+        """Up to `limit` posts that have no verdict by `model` on their present text: the newest first, then some of the
+        oldest, so that none waits for good.
 
         The first call for another model than before queues everything that one has not judged.
         """
@@ -306,7 +308,7 @@ class Store:
                 backlog.refill(connection, model)
                 self._set_meta("model", model)
         with explained(self.path):
-            return backlog.newest(self.connection, limit)
+            return backlog.turn(self.connection, limit)
 
     def count_pending(self, model: str) -> int:
         """How many posts `pending(model)` would come to."""
@@ -343,7 +345,12 @@ class Store:
     ) -> ledger.Claim:
         """Asks to send one digest, see `ledger.claim`. On "send" the claim is on the disk before this returns."""
         with self.writing(durable=True) as connection:
-            return ledger.claim(connection, (recipient, cadence, period), now, at_once)
+            return ledger.claim(connection, (recipient, cadence, period), now, at_once, first="building")
+
+    def hand_over_digest(self, recipient: str, cadence: str, period: str, begun: datetime) -> bool:
+        """Notes, on the disk, that the mail goes now; False when another process took the digest over meanwhile."""
+        with self.writing(durable=True) as connection:
+            return ledger.hand_over(connection, (recipient, cadence, period), begun)
 
     def mark_digest(
         self, recipient: str, cadence: str, period: str, state: DigestState, detail: str, now: datetime
@@ -367,7 +374,9 @@ class Store:
     def started_on(self, day: date) -> date:
         """The first local day on which the daemon ran: `day`, when this is the first time it asks."""
         with self.writing() as connection:
-            connection.execute("INSERT OR IGNORE INTO meta VALUES ('started_on', ?)", (day.isoformat(),))
+            # The earlier one: a first start under a clock that was ahead would keep all digests back until that day.
+            upsert = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = min(value, excluded.value)"
+            connection.execute(upsert, ("started_on", day.isoformat()))
         return date.fromisoformat(self._meta("started_on") or "")
 
     def _meta(self, key: str) -> str | None:

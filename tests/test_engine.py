@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,6 +149,25 @@ def test_a_missing_file_is_named(tmp_path, missing):
     (folder / missing).unlink()
     with pytest.raises(ModelError, match=str(folder)):
         OnnxClassifier(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process as Linux does")
+def test_memory_that_is_short_is_told_as_such_and_the_model_goes_on():
+    """In a process of its own, which may have 1 GB more: 20,000 texts at once need more than that."""
+    program = """
+import resource, numpy
+from listener.engine.onnx import OnnxClassifier
+from listener.resources import model_folder
+model = OnnxClassifier(model_folder(), threads=1)
+size = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize")) * 1024
+resource.setrlimit(resource.RLIMIT_AS, (size + 2**30, -1))
+try:
+    model.run(numpy.ones((20_000, 128), dtype=numpy.int64))
+except MemoryError:
+    print(len(model.classify(["The room was fine."] * 50)))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (run.stdout, run.returncode) == ("50\n", 0), run.stderr
 
 
 def test_the_owners_threshold_outranks_the_models(classifier):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from pydantic import BaseModel
@@ -15,7 +16,7 @@ from listener import pipeline
 from listener import sources as registry
 from listener.config import BrandSettings, Config, MailSettings, PrivacySettings, RecipientSettings, SourceSettings
 from listener.engine.labels import MOMENTS
-from listener.errors import Broken, MailError, Refused, Retry, StoreError
+from listener.errors import Broken, MailError, ModelError, Refused, Retry, StoreError
 from listener.records import Page, Post, Scores
 from listener.sources import About
 from listener.store import Store
@@ -160,6 +161,30 @@ def test_the_queue_is_drained_in_steps_and_stops_when_told(tmp_path, fake, monke
         assert stored(store, "SELECT sum(posts) FROM daily") == [(10,)]
 
 
+def test_where_memory_runs_out_it_goes_on_with_fewer_at_once(tmp_path, fake, caplog):
+    class Small(Model):
+        asked: ClassVar[list[int]] = []
+
+        def classify(self, texts, hints=()):
+            self.asked.append(len(texts))
+            if len(texts) > self.fit:
+                raise MemoryError
+            return super().classify(texts, hints)
+
+    made, model = config(tmp_path), Small()
+    fake.script = [Page(tuple(post(str(n), f"Harbour {n}") for n in range(13)))]
+    with pipeline.open_store(made) as store:
+        collect(made, store)
+        model.fit = 0
+        with pytest.raises(ModelError, match="memory does not suffice to judge a single post"):
+            list(pipeline.classify_pending(store, model, lambda: NOW))
+        assert store.count_pending("fake-1") == 13, "what was not judged still waits"
+        model.fit = 3
+        assert list(pipeline.classify_pending(store, model, lambda: NOW)) == [13]
+        assert stored(store, "SELECT count(*), sum(posts) FROM verdicts, daily") == [(13, 13 * 13)]
+    assert max(model.asked) == 13 and "memory_short" in caplog.messages
+
+
 @pytest.fixture
 def reader(tmp_path, fake):
     """A configuration with a recipient, a day with a post, and a mail server that does what `answer` says."""
@@ -180,7 +205,7 @@ def send(made: Config, now: datetime = NOW, **more: object) -> str:
 
 def test_a_digest_goes_once(reader, monkeypatch):
     sent = []
-    monkeypatch.setattr("listener.mail.send", lambda message, _: sent.append(message))
+    monkeypatch.setattr("listener.mail.send", lambda message, _, going: sent.append(message))
     assert [send(reader), send(reader)] == ["sent", "done"]
     assert len(sent) == 1 and sent[0]["To"] == "anna@example.org"
 
@@ -188,7 +213,7 @@ def test_a_digest_goes_once(reader, monkeypatch):
 def test_a_refused_mail_is_tried_again_later_each_time(reader, monkeypatch):
     answers = [MailError("451 greylisted"), MailError("451 greylisted"), None]
 
-    def answer(message, settings):
+    def answer(message, settings, going):
         found = answers.pop(0)
         if found:
             raise found
@@ -202,7 +227,7 @@ def test_a_refused_mail_is_tried_again_later_each_time(reader, monkeypatch):
 
 
 def test_a_mail_that_may_have_arrived_is_not_sent_again(reader, monkeypatch):
-    def lost(message, settings):
+    def lost(message, settings, going):
         raise MailError("the line broke after DATA", certain=False)
 
     monkeypatch.setattr("listener.mail.send", lost)
@@ -210,7 +235,8 @@ def test_a_mail_that_may_have_arrived_is_not_sent_again(reader, monkeypatch):
 
 
 def test_a_process_that_dies_while_sending_leaves_unknown(reader, monkeypatch):
-    def killed(message, settings):
+    def killed(message, settings, going):
+        going()
         raise SystemExit
 
     monkeypatch.setattr("listener.mail.send", killed)
@@ -219,12 +245,24 @@ def test_a_process_that_dies_while_sending_leaves_unknown(reader, monkeypatch):
     assert send(reader) == "unknown"
 
 
+def test_a_process_that_dies_before_the_text_goes_leaves_it_to_the_next(reader, monkeypatch):
+    with monkeypatch.context() as first:
+        first.setattr("listener.mail.send", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            send(reader)
+    sent = []
+    monkeypatch.setattr("listener.mail.send", lambda message, _, going: (going(), sent.append(message)))
+    assert [send(reader), send(reader, NOW + timedelta(minutes=9))] == ["waiting", "waiting"], "it may be at it still"
+    assert send(reader, NOW + timedelta(minutes=10)) == "sent"
+    assert len(sent) == 1
+
+
 def test_a_digest_that_cannot_be_built_is_failed_not_lost(reader, monkeypatch):
     monkeypatch.setattr("listener.digest.render", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         send(reader)
     monkeypatch.undo()
-    monkeypatch.setattr("listener.mail.send", lambda message, _: None)
+    monkeypatch.setattr("listener.mail.send", lambda message, *_: None)
     assert send(reader, NOW + timedelta(minutes=2)) == "sent"
 
 

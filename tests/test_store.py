@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -168,6 +169,18 @@ def test_authors_are_keyed_hashes_by_default(tmp_path: Path) -> None:
 def test_pending_is_newest_first_and_within_the_limit(store: Store) -> None:
     save(store, *(post(str(n), f"text {n}", created_at=NOW - timedelta(hours=n)) for n in (3, 1, 2)))
     assert [each.text for each in store.pending("m1", 2)] == ["text 1", "text 2"]
+
+
+def test_no_stream_of_new_posts_keeps_the_old_ones_waiting(store: Store) -> None:
+    save(store, *(post(f"old {n}", f"an old text {n}", created_at=NOW - timedelta(days=9, hours=n)) for n in range(6)))
+    turns = 0
+    while any("old" in each.text for each in store.pending("m1", 100)):
+        save(store, *(post(f"{turns} {n}", f"a new text {turns} {n}") for n in range(16)))  # more than one turn judges
+        turn = store.pending("m1", 16)
+        assert ["new" in each.text for each in turn] == [True] * 14 + [False] * 2
+        store.save_verdicts([verdict(each) for each in turn], NOW)
+        turns += 1
+    assert turns == 3
 
 
 def test_another_model_judges_everything_anew(store: Store) -> None:
@@ -342,6 +355,16 @@ def test_sources_are_due_in_their_turn(store: Store) -> None:
     assert [due.name for due in store.due(NOW + timedelta(minutes=1))] == ["feed"]
 
 
+def test_a_clock_that_was_ahead_and_is_put_right_silences_no_source(store: Store) -> None:
+    wrong = NOW + timedelta(days=400)
+    store.sync_sources([("feed", "feeds", 1800, True)], NOW)
+    store.finish_run(replace(run_of("ok"), started_at=wrong), wrong + timedelta(minutes=30))
+    assert [due.name for due in store.due(NOW)] == ["feed"]
+    store.finish_run(run_of("ok"), NOW + timedelta(minutes=30))
+    assert store.due(NOW) == []
+    assert store.due(NOW - timedelta(minutes=2)) == [], "a clock that is put right by a little asks nobody too early"
+
+
 def test_a_name_that_becomes_another_kind_loses_the_bookmark(store: Store) -> None:
     store.sync_sources([("feed", "feeds", 60, True)], NOW)
     save(store, cursor={"etag": "1"})
@@ -386,6 +409,12 @@ def test_a_digest_is_claimed_once(store: Store) -> None:
     store.mark_digest(*key, "sent", "250 ok", NOW)
     assert store.claim_digest(*key, NOW) == "done"
     assert store.claim_digest("ann@example.org", "daily", "2026-11-22", NOW) == "send"
+    # The process died here, before the mail went: another one may be at it, and later it is begun again.
+    again = NOW + timedelta(minutes=10)
+    assert store.claim_digest("ann@example.org", "daily", "2026-11-22", NOW, at_once=True) == "waiting"
+    assert store.claim_digest("ann@example.org", "daily", "2026-11-22", again) == "send"
+    assert not store.hand_over_digest("ann@example.org", "daily", "2026-11-22", NOW), "a slow process comes too late"
+    assert store.hand_over_digest("ann@example.org", "daily", "2026-11-22", again)
     # The process died here: nobody knows whether that mail went.
     assert store.claim_digest("ann@example.org", "daily", "2026-11-22", NOW) == "unknown"
     assert store.claim_digest("ann@example.org", "daily", "2026-11-22", NOW) == "unknown"
@@ -405,6 +434,11 @@ def test_the_claim_is_on_the_disk_before_the_mail_goes(store: Store) -> None:
     store.claim_digest("ann@example.org", "daily", "2026-11-21", NOW)
     assert seen.index("PRAGMA synchronous = FULL") < seen.index("BEGIN IMMEDIATE") < seen.index("COMMIT")
     assert column(store, "PRAGMA synchronous") == [1]
+
+
+def test_a_first_day_that_lay_in_the_future_is_corrected(store: Store) -> None:
+    assert store.started_on(date(2031, 1, 1)) == date(2031, 1, 1)
+    assert store.started_on(date(2026, 11, 22)) == date(2026, 11, 22)
 
 
 def test_the_first_day_is_remembered(tmp_path: Path) -> None:

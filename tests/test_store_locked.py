@@ -67,6 +67,18 @@ def test_a_writer_waits_its_turn(path: Path) -> None:
         holder.communicate()
 
 
+def test_another_program_that_looks_in_does_not_take_the_log_away(path: Path) -> None:
+    """SQLite's last connection to leave deletes the log; a store opened beside another must not make it look so."""
+    with opened(path) as store:
+        save(store, post("a"), cursor={"at": 1})
+        opened(path).close()
+        look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT id FROM posts'); c.close()"
+        subprocess.run([sys.executable, "-c", look, str(path)], check=True)
+        assert Path(f"{path}-wal").exists(), "the log was deleted while it was in use"
+        save(store, post("b"), cursor={"at": 2})
+        assert [row.native_id for row in trends.posts(trends.open_reader(path, OSLO))] == ["b", "a"]
+
+
 def _write(path: Path, name: int) -> None:
     with opened(path) as store:
         for n in range(12):

@@ -26,7 +26,7 @@ def backup(config: Config, file: Path | None) -> None:
     The daemon need not stop. To go back, stop it and put the copy in the database's place. Keep the key of the authors'
     hashes (listener.key) with it: without the key, authors cannot be told again.
     """
-    from listener import backups, pipeline
+    from listener import backups, crash, pipeline
     from listener.daemon import now_utc
 
     now = now_utc()
@@ -35,6 +35,7 @@ def backup(config: Config, file: Path | None) -> None:
     out = file or config.database.parent / "backups" / f"listener-{now.astimezone(config.zone):%Y-%m-%d-%H%M%S}.db"
     with pipeline.open_store(config) as store:
         store.note_file(out.absolute(), "backup", now)  # noted first: the copy then knows of itself as well
+        crash.here("backup.noted")
         with progress("copying", None) as advance:
             done = 0
 
@@ -115,7 +116,7 @@ def forget(config: Config, author: str, given: str, source: str) -> None:
     Does the same in the backups that `listener backup` made and that are still where they were. Exports, saved digests
     and mails cannot be changed from here; it names the files.
     """
-    from listener import pipeline
+    from listener import crash, pipeline
     from listener.daemon import now_utc
     from listener.errors import ConfigError
     from listener.settings import nearest
@@ -134,6 +135,7 @@ def forget(config: Config, author: str, given: str, source: str) -> None:
             return store.forget_post(given, source, now)
 
     done = erase(config)
+    crash.here("forget.database")
     say(f"{count(done, 'post')} erased." if done else "No stored post fits.")
     with pipeline.open_store(config) as store:
         files = store.written_files()

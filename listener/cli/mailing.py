@@ -76,6 +76,7 @@ def _send_to_all(config: Config, day: date) -> None:
         "sent": "sent",
         "done": "had it already, not sent again",
         "skipped": "a quiet day, skipped as asked",
+        "waiting": "is being made by another listener; if that one was killed it goes out within ten minutes",
         "failed": "failed; it will be tried again",
         "unknown": "may have arrived: the server broke off. Not sent again; --to ADDRESS sends a copy",
     }
@@ -86,7 +87,7 @@ def _send_to_all(config: Config, day: date) -> None:
             outcome = pipeline.send_digest(store, config, recipient, period, now_utc, at_once=True)
             detail = store.digest_detail(recipient.email, recipient.cadence, period.isoformat())
             say(f"{recipient.email}: {words[outcome]}{f' ({detail})' if detail else ''}")
-            failed |= outcome in ("failed", "unknown")
+            failed |= outcome in ("waiting", "failed", "unknown")
     if failed:
         raise click.exceptions.Exit(1)
 

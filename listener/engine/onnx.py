@@ -54,7 +54,7 @@ class OnnxClassifier:
         self._masked = "attention_mask" in {each.name for each in self._session.get_inputs()}
 
     def classify(self, texts: Sequence[str]) -> list[Scores]:
-        """Scores in the order of `texts`. Raises MemoryError only when a single text does not fit."""
+        """Scores in the order of `texts`. Raises MemoryError; fewer texts at once then may do."""
         return to_scores(self.logits(texts), self.calibration) if texts else []
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
@@ -87,7 +87,14 @@ class OnnxClassifier:
         inputs = {"input_ids": ids}
         if self._masked:  # the graph of the first released model, 2026.11.22, and of models trained until then
             inputs["attention_mask"] = np.ones_like(ids)
-        return np.asarray(self._session.run(None, inputs)[0], dtype=np.float32)
+        try:
+            return np.asarray(self._session.run(None, inputs)[0], dtype=np.float32)
+        except (
+            Exception
+        ) as error:  # ONNX Runtime has no class for it, only words: "Failed to allocate memory", "bad alloc"
+            if "alloc" in str(error).lower():
+                raise MemoryError(str(error)) from error
+            raise
 
 
 def model_name(folder: Path) -> str:

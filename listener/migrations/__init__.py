@@ -6,6 +6,7 @@ The schema is the sum of the migrations, one file each. They are append-only: wh
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Literal
 
 from sqlite_utils import Database, Migrations
 
-from listener import backups
+from listener import backups, crash
 from listener.errors import StoreError
 from listener.migrations import m001_first as m001
 from listener.migrations import m002_languages as m002
@@ -28,6 +29,7 @@ from listener.migrations import m008_speed as m008
 
 MIGRATIONS = Migrations("listener")
 BUSY_S = 30.0
+_NOT_WRITABLE = "the database {path} cannot be written: {why}; check the rights of file and folder"
 
 
 @MIGRATIONS()
@@ -110,11 +112,14 @@ def open_for_writing(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if not path.exists():
+            _make(path)
     except OSError as error:
-        raise StoreError(
-            f"the database {path} cannot be written: {error.strerror}; check the rights of file and folder"
-        ) from error
+        raise StoreError(_NOT_WRITABLE.format(path=path, why=error.strerror)) from error
+    if path.is_dir() or not os.access(path, os.R_OK | os.W_OK):
+        read_only = hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY
+        why = "Is a directory" if path.is_dir() else "the disk is read-only" if read_only else "Permission denied"
+        raise StoreError(_NOT_WRITABLE.format(path=path, why=why))
     with explained(path):
         connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
     try:
@@ -130,12 +135,32 @@ def open_for_writing(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
             connection.execute("PRAGMA secure_delete = ON")  # what is erased is not left in free pages of the file
             if found == "older":
                 _keep_copy(path, connection)
+                crash.here("migrate.copied")
             if found != "current":
                 _migrate(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _make(path: Path) -> None:
+    """Makes an empty file that its owner alone may read.
+
+    Under another name, closed before it gets its own: a process that closes a database file by hand loses every lock
+    that SQLite holds on it (https://sqlite.org/howtocorrupt.html, 2.2), and another one then deletes the log in use.
+    """
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            pass  # another process was faster
+        except OSError:  # a file system without hard links
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _keep_copy(path: Path, connection: sqlite3.Connection) -> None:
@@ -151,7 +176,9 @@ def _migrate(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         MIGRATIONS.apply(Database(connection, recursive_triggers=False, execute_plugins=False))
+        crash.here("migrate.applied")
         connection.execute("COMMIT")
+        crash.here("migrate.done")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
