@@ -1,8 +1,4 @@
-"""The daemon: ticks that call the verbs of the pipeline. Every due time is in the database; it remembers nothing.
-
-The ticks are counted on the monotonic clock. A scheduler that plans by the wall clock stands still for as long as the
-clock was set back.
-"""
+"""The daemon: ticks that call the verbs of the pipeline. Every due time is in the database; it remembers nothing."""
 
 from __future__ import annotations
 
@@ -19,6 +15,7 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from apscheduler.schedulers.background import BackgroundScheduler
 from filelock import FileLock, Timeout
 
 from listener import alerting, engine, log, notify, pipeline, schedule, sources, trends, upkeep, vitals
@@ -49,6 +46,17 @@ TOLD_AGAIN_S = 3600.0  # a trouble that lasts is told once an hour
 
 def now_utc() -> datetime:
     return datetime.now(UTC)
+
+
+def _clock_ahead() -> float:
+    """Seconds by which the wall clock is ahead of the one that nobody sets."""
+    return time.time() - time.monotonic()
+
+
+def _plan_anew(scheduler: BackgroundScheduler) -> None:
+    """After the clock was set back: APScheduler plans by it, and would stand still for as long."""
+    for job in scheduler.get_jobs():
+        job.modify(next_run_time=now_utc())
 
 
 class Daemon:
@@ -106,26 +114,36 @@ class Daemon:
             "operator": self._operator,
             "purge": self._purge,
         }
-        threads = [
-            threading.Thread(target=self._repeat, args=(name, tick), name=name, daemon=True)
-            for name, tick in ticks.items()
-        ]
-        for thread in threads:
-            thread.start()
+        scheduler = BackgroundScheduler(
+            timezone=UTC,
+            # A tick that was missed while the machine slept is run once, late; it is never dropped.
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        for name, tick in ticks.items():
+            work = self._beating(name, self._safely(name, tick))
+            scheduler.add_job(work, "interval", seconds=TICK_S[name], id=name, next_run_time=now_utc())
+        # One instance of a tick at a time is what we ask for, so that it is still busy is no news.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        scheduler.start()
         log.event("started", pid=os.getpid(), database=str(self._config.database), sources=len(self._config.sources))
+        ahead = _clock_ahead()
         while not self._stopping.wait(0.5):
             if self._reload.is_set():
                 self._reread_between_fetches()
-        self._leave(threads)
+            if (now := _clock_ahead()) < ahead - 1:
+                _plan_anew(scheduler)
+            ahead = now
+        self._leave(scheduler)
 
-    def _repeat(self, name: str, tick: Callable[[], None]) -> None:
-        """A tick, and again `TICK_S` after its end; one that was missed while the machine slept comes at once."""
-        safe = self._safely(name, tick)
-        while not self._stopping.is_set():
+    def _beating(self, name: str, work: Callable[[], None]) -> Callable[[], None]:
+        """The work with a sign of life before and after it."""
+
+        def run() -> None:
             self._pulse.beat(name, SILENT_S[name])
-            safe()
+            work()
             self._pulse.beat(name, TICK_S[name] + SILENT_S[name])
-            self._stopping.wait(TICK_S[name])
+
+        return run
 
     def _watch(self) -> None:
         """Tells systemd that we are alive, as long as every part of us is; says once who hangs."""
@@ -163,7 +181,7 @@ class Daemon:
         hung = {who: f"no sign of life for {seconds:.0f} s" for who, seconds in self._pulse.hung().items()}
         return {**{who: why for who, (why, _) in list(self._troubles.items())}, **hung}
 
-    def _leave(self, threads: list[threading.Thread]) -> None:
+    def _leave(self, scheduler: BackgroundScheduler) -> None:
         """Finishes the work in hand, but does not wait for a server that is slow to answer.
 
         Leaving in the middle is safe: what is not committed was never there, and will be fetched again.
@@ -173,8 +191,7 @@ class Daemon:
         log.event("stopping", fetching=", ".join(sorted(self._fetching)))
 
         def finish() -> None:
-            for thread in threads:
-                thread.join()
+            scheduler.shutdown(wait=True)
             self._pool.shutdown(wait=True, cancel_futures=True)
 
         finishing = threading.Thread(target=finish, daemon=True)

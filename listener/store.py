@@ -117,10 +117,6 @@ class Store:
         with explained(self.path):
             return dict(self.connection.execute("SELECT name, kind FROM sources ORDER BY name").fetchall())
 
-    def source_names(self) -> list[str]:
-        """Every source that posts were stored under."""
-        return list(self.source_kinds())
-
     def finish_run(self, run: Run, next_due: datetime) -> None:
         """Writes down one fetch, and what it says of its source's health."""
         with self.writing() as connection:
@@ -243,7 +239,7 @@ class Store:
             )
         done = 0
         with self.writing(durable=True) as connection:
-            for each in [source] if source else self.source_names():
+            for each in [source] if source else self.source_kinds():
                 author = self.privacy.author(each, storable(name))
                 done += pages.delete(connection, erasure.by_author(connection, each, author), now)
                 erasure.forget(connection, each, author, now)

@@ -19,7 +19,9 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MessageHandler
+from apscheduler.schedulers.background import BackgroundScheduler
 
+from listener import daemon
 from listener.config import Config, PrivacySettings, SourceSettings
 from listener.daemon import Daemon
 from listener.errors import ModelError, StoreError
@@ -319,3 +321,17 @@ def test_the_same_trouble_is_told_once(idle, caplog):
         tick()
         tick()
     assert [record.message for record in caplog.records] == ["classify_failed"]
+
+
+def test_a_clock_set_back_does_not_stop_the_ticks() -> None:
+    ran = threading.Event()
+    scheduler = BackgroundScheduler(timezone=UTC)
+    # What a tick is left with when the clock was set back by an hour.
+    scheduler.add_job(ran.set, "interval", seconds=2, next_run_time=datetime.now(UTC) + timedelta(hours=1))
+    scheduler.start()
+    try:
+        assert not ran.wait(0.3)
+        daemon._plan_anew(scheduler)
+        assert ran.wait(5)
+    finally:
+        scheduler.shutdown()

@@ -128,8 +128,8 @@ def forget(config: Config, author: str, given: str, source: str) -> None:
 
     def erase(config: Config) -> int:
         with pipeline.open_store(config) as store:
-            if source and source not in store.source_names():
-                raise ConfigError(f"there is no source {source!r}{nearest(source, store.source_names())}")
+            if source and source not in store.source_kinds():
+                raise ConfigError(f"there is no source {source!r}{nearest(source, store.source_kinds())}")
             if author:
                 return store.forget_author(author, source, now)
             return store.forget_post(given, source, now)
