@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from listener.migrations import moment_of, stamp
+from listener.records import Run
 from listener.wording import span
 
 _LEAST_GAPS = 8  # fewer say little of what is usual
@@ -107,3 +108,37 @@ def bookmarks(reader: sqlite3.Connection) -> dict[str, Any]:
     """The bookmark of every source that has one."""
     rows = reader.execute("SELECT name, cursor FROM sources WHERE cursor IS NOT NULL")
     return {name: json.loads(cursor) for name, cursor in map(tuple, rows)}
+
+
+_RUNS = """
+SELECT started_at, seconds, seen, new, edited, deleted, skipped, outcome, error FROM runs WHERE source = ?
+ORDER BY started_at DESC, id DESC LIMIT ?
+"""
+_GAPS = "SELECT since, until, why, noted_at FROM gaps WHERE source = ? ORDER BY noted_at DESC LIMIT ?"
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    """A stretch of time of which the source did not show everything."""
+
+    since: datetime | None
+    until: datetime | None
+    why: str
+    noted_at: datetime | None
+
+
+def runs(reader: sqlite3.Connection, source: str, limit: int) -> list[Run]:
+    """The last fetches of a source, the newest first."""
+    return [
+        Run(
+            source, datetime.fromisoformat(row[0]), row[1], row[2], row[3], json.loads(row[6]), row[7], row[8],
+            edited=row[4], deleted=row[5],
+        )
+        for row in reader.execute(_RUNS, (source, limit))
+    ]  # fmt: skip
+
+
+def gaps(reader: sqlite3.Connection, source: str, limit: int) -> list[GapRow]:
+    """What a source would not show, the last noted first."""
+    rows = reader.execute(_GAPS, (source, limit))
+    return [GapRow(moment_of(row[0]), moment_of(row[1]), row[2], moment_of(row[3])) for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -30,6 +31,10 @@ WHERE recipient = ? AND cadence = ? AND period = ?
 _HAND_OVER = """
 UPDATE digests SET state = 'pending'
 WHERE recipient = ? AND cadence = ? AND period = ? AND state = 'building' AND claimed_at = ?
+"""
+_LATEST = """
+SELECT recipient, cadence, period, state, detail, claimed_at, sent_at, attempts FROM digests
+ORDER BY claimed_at DESC, recipient LIMIT ?
 """
 _DOUBT = "UPDATE digests SET state = 'unknown' WHERE recipient = ? AND cadence = ? AND period = ?"
 _MARK = """
@@ -86,6 +91,33 @@ def mark(connection: sqlite3.Connection, key: Key, state: DigestState, detail: s
     """Writes how a digest ended; `detail` is for people (the server's answer, the reason)."""
     sent_at = stamp(now) if state == "sent" else None
     connection.execute(_MARK, (*key, state, storable(detail), stamp(now), sent_at))
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A row of the ledger; `period` is the local day it tells of, or the last of the week."""
+
+    recipient: str
+    cadence: str
+    period: str
+    state: str
+    detail: str
+    claimed_at: datetime | None
+    sent_at: datetime | None
+    attempts: int
+
+
+def latest(connection: sqlite3.Connection, limit: int) -> list[Sent]:
+    """The last digests that were begun, the newest first."""
+    return [
+        Sent(to, cadence, period, state, said, moment_of(claimed_at), moment_of(sent_at), attempts)
+        for to, cadence, period, state, said, claimed_at, sent_at, attempts in connection.execute(_LATEST, (limit,))
+    ]
+
+
+def find(connection: sqlite3.Connection, key: Key) -> Sent | None:
+    """One row of the ledger."""
+    return next((each for each in latest(connection, -1) if (each.recipient, each.cadence, each.period) == key), None)
 
 
 def periods(connection: sqlite3.Connection, recipient: str, cadence: str) -> dict[str, str]:

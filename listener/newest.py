@@ -24,16 +24,19 @@ CONDITIONS = {
     "query": "p.id IN (SELECT rowid FROM posts_fts WHERE posts_fts MATCH :query)",
     "brand": "EXISTS (SELECT 1 FROM mentions WHERE post_id = p.id AND brand = :brand)",
     "moment": "v.moment = :moment AND NOT v.abstained",
+    "phase": "v.moment IN (SELECT value FROM json_each(:phase)) AND NOT v.abstained",
     "sentiment": "v.sentiment = :sentiment AND NOT v.unread",
     "touchpoint": "EXISTS (SELECT 1 FROM verdict_touchpoints WHERE post_id = p.id AND touchpoint = :touchpoint)",
     "source": "p.source = :source",
     "since": "p.day >= :since",
     "until": "p.day <= :until",
+    # After the post of this time and id, in the order in which the newest come first.
+    "before": "(coalesce(p.created_at, p.collected_at), p.id) < (:before_at, :before_id)",
 }
 
 # The index of times cannot tell local days, but a day and a bit around them.
 _TIME = "coalesce(p.created_at, p.collected_at)"
-_BOUNDS = {"since": f"{_TIME} >= :not_before", "until": f"{_TIME} < :not_after"}
+_BOUNDS = {"since": f"{_TIME} >= :not_before", "until": f"{_TIME} < :not_after", "before": f"{_TIME} <= :before_at"}
 
 _OF_BRAND = "p.id IN (SELECT post_id FROM mentions WHERE brand = :brand)"
 _OF_BRAND_AND_WORDS = """
@@ -115,9 +118,11 @@ def _fitting(
     return found[:limit]
 
 
-def _bounds(used: Mapping[str, Any]) -> dict[str, str]:
-    """The first and last moment, in UTC, that can belong to the local days asked for."""
-    found = {}
+def _bounds(used: Mapping[str, Any]) -> dict[str, Any]:
+    """The first and last moment, in UTC, that can belong to the local days asked for, and the place to go on from."""
+    found: dict[str, Any] = {}
+    if "before" in used:
+        found["before_at"], found["before_id"] = used["before"]
     if "since" in used:
         found["not_before"] = _shifted(used["since"], -1)
     if "until" in used:

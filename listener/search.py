@@ -105,24 +105,27 @@ def posts(
     *,
     brand: str | None = None,
     moment: str | None = None,
+    phase: str | None = None,
     sentiment: str | None = None,
     touchpoint: str | None = None,
     source: str | None = None,
     since: date | None = None,
     until: date | None = None,
+    before: tuple[str, int] | None = None,
     limit: int = 20,
 ) -> list[PostRow]:
     """The posts that meet every condition given, newest first. `query`: words, "phrases", prefix*, AND, OR, NOT and
-    parentheses. `since` and `until` are local days, both included.
+    parentheses. `since` and `until` are local days, both included. `before`: the posts that follow in the list on that
+    of this time (a stamp) and id.
 
     Raises ListenerError: a query that cannot be read, a name that does not exist, `since` after `until`.
     """
     used = _used(
-        reader, query, brand=brand, moment=moment, sentiment=sentiment, touchpoint=touchpoint, source=source,
-        since=since, until=until,
+        reader, query, phase=phase, brand=brand, moment=moment, sentiment=sentiment, touchpoint=touchpoint,
+        source=source, since=since, until=until,
     )  # fmt: skip
     with readable(query):
-        return by_id(reader, newest.ids(reader, used, limit))
+        return by_id(reader, newest.ids(reader, used | ({"before": before} if before else {}), limit))
 
 
 def stream(
@@ -131,6 +134,7 @@ def stream(
     *,
     brand: str | None = None,
     moment: str | None = None,
+    phase: str | None = None,
     sentiment: str | None = None,
     touchpoint: str | None = None,
     source: str | None = None,
@@ -139,8 +143,8 @@ def stream(
 ) -> Iterator[PostRow]:
     """The same, one at a time, and all of them."""
     used = _used(
-        reader, query, brand=brand, moment=moment, sentiment=sentiment, touchpoint=touchpoint, source=source,
-        since=since, until=until,
+        reader, query, phase=phase, brand=brand, moment=moment, sentiment=sentiment, touchpoint=touchpoint,
+        source=source, since=since, until=until,
     )  # fmt: skip
     which = " AND ".join(newest.CONDITIONS[name] for name in used) or "true"
     with readable(query):
@@ -149,14 +153,27 @@ def stream(
 
 
 def _used(
-    reader: sqlite3.Connection, query: str, *, since: date | None, until: date | None, **names: str | None
-) -> dict[str, str]:
+    reader: sqlite3.Connection,
+    query: str,
+    *,
+    phase: str | None,
+    since: date | None,
+    until: date | None,
+    **names: str | None,
+) -> dict[str, Any]:
     """The conditions that were given, checked: name -> value."""
     check_period(since, until)
     check_names(reader, **{_CHECKED[name]: [value] for name, value in names.items()})
     days = {name: day.isoformat() for name, day in (("since", since), ("until", until)) if day}
-    given = {"query": fts_query(query), **names, **days}
+    moments = phase and json.dumps(_moments_of(phase))
+    given = {"query": fts_query(query), "phase": moments, **names, **days}
     return {name: value for name, value in given.items() if value}
+
+
+def _moments_of(phase: str) -> list[str]:
+    """The moments of research, transaction, feedback or none. Raises ListenerError for another word."""
+    _check("phase", [phase], list(dict.fromkeys(PHASES.values())))
+    return [moment for moment, of in PHASES.items() if of == phase]
 
 
 def top_posts(

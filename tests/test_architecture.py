@@ -18,7 +18,7 @@ LAYERS = (
     " migrations wording delivery webhooks fields notify pulse",
     "sources engine scoring rollups backlog rows days copies pages ledger events agenda rechecks erasure overruling"
     " judgements corrections store counts shares newest search filters breakdowns impacts changes questions health"
-    " exports trends review charts hours causes troubles vitals",
+    " journey dossier exports trends review charts hours causes troubles vitals",
     "edition figures digest_lines digest alerts notices",
     "linking tally backtest",
     "pipeline archives merging alerting upkeep",
@@ -76,6 +76,8 @@ BESIDE = {
     "troubles": "health",
     "daemon": "monitor",
     "vitals": "health",
+    "journey": "counts shares",
+    "dossier": "search",
 }
 CLOCK = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.sleep"}
 MAY_LOOK_AT_THE_CLOCK = {"cli", "daemon", "http", "training"}

@@ -74,7 +74,7 @@ def _lines(
         layers += line(points, colour, shape, over, height)
         share = points[-1]["share"]
         ends.append({"label": f"{per_cent(share)} {name(brand, 20)}", "color": colour, "share": share})
-    layers += [*end_labels(ends, look, height, plot), periods.names(over, look, HEIGHT)]
+    layers += [*end_labels(ends, look, height, plot), periods.names(over, look, HEIGHT, plot)]
     return {"width": plot, "height": HEIGHT, "layer": layers}
 
 

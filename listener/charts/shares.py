@@ -30,6 +30,8 @@ _QUARTERS = tuple((share / 4, f"{share / 4:.0%}") for share in range(5))
 
 Shown = dict[str, list[tuple[TrendRow, Interval]]]
 
+_NARROW, _TIGHT = 480, 94  # pixels: on a telephone the names of the two lines have just their room
+
 
 def phases(rows: Sequence[TrendRow], *, theme: Theme = "light", width: int = 600) -> Spec:
     """Research against feedback over time, each as a share of the posts, with its 95 % band; a period with too few
@@ -84,7 +86,14 @@ def _phases(rows: Sequence[TrendRow], look: Look, width: int) -> Spec:
     if over.length == 1:
         picture = intervals([_row(phase, *of[0], look) for phase, of in known.items()], look, width, _QUARTERS)
         return framed({"title": heading, **picture}, look, alt)
-    return framed({"title": heading, **_over_time(known, over, look, width - LEFT - MARGIN - 32)}, look, alt)
+    return framed(
+        {
+            "title": heading,
+            **_over_time(known, over, look, width - LEFT - (MARGIN if width >= _NARROW else _TIGHT) - 32),
+        },
+        look,
+        alt,
+    )
 
 
 def _over_time(known: Shown, over: periods.Span, look: Look, plot: int) -> Spec:
@@ -100,7 +109,7 @@ def _over_time(known: Shown, over: periods.Span, look: Look, plot: int) -> Spec:
         layers += line(points, colour, shape, over, height, aside)
         share = of[-1][1].value or 0
         ends.append({"label": f"{phase.capitalize()} {per_cent(share)}", "color": colour, "share": share})
-    layers += [*end_labels(ends, look, height, plot), periods.names(over, look, HEIGHT)]
+    layers += [*end_labels(ends, look, height, plot), periods.names(over, look, HEIGHT, plot)]
     return {"width": plot, "height": HEIGHT, "layer": [*below, *layers]}
 
 

@@ -61,7 +61,7 @@ def volumes(counts: Mapping[str, Mapping[str, int]], who: str, *, theme: Theme =
     half = min(0.36 if over.length <= 60 else 0.45, _WIDEST * over.length / plot / 2)
     values = [_value(of, over.place(period), half, periods.told(period)) for period, of in counts.items()]
     panels = _panels(values, periods.x(over), look, plot)
-    panels[-1]["layer"].append(periods.names(over, look, panels[-1]["height"]))
+    panels[-1]["layer"].append(periods.names(over, look, panels[-1]["height"], plot))
     alt = f"Posts of {who} by sentiment, {over.told}: {_sums(values)}."
     return framed({"title": title(text, f"{who}, {over.told}"), "vconcat": panels}, look, alt)
 

@@ -19,6 +19,7 @@ from listener.cli import (
     operating,
     reading,
     reviewing,
+    serving,
     sourcing,
 )
 from listener.errors import ListenerError
@@ -66,6 +67,7 @@ for _errand in (
     sourcing,
     reading,
     reviewing,
+    serving,
     alarming,
     branding,
     keeping,
