@@ -9,12 +9,13 @@ from datetime import date
 from listener import shares
 from listener.counts import COUNTS, Totals, totals
 from listener.engine.labels import SENTIMENTS
+from listener.filters import Filters, rows_of
 
 _WHICH = "brand = :brand AND day BETWEEN :since AND :until"
 _TOUCHPOINTS = f"""
 SELECT touchpoint AS name, sentiment, sum(posts) AS posts FROM daily_touchpoints WHERE {_WHICH} GROUP BY 1, 2
 """  # noqa: S608
-_MOMENTS = f"SELECT moment AS name, sentiment, sum(posts) AS posts FROM daily WHERE {_WHICH} GROUP BY 1, 2"  # noqa: S608
+_MOMENTS = f"SELECT moment AS name, sentiment, sum(posts) AS posts FROM daily_moments WHERE {_WHICH} GROUP BY 1, 2"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class Stretch:
 
 def total(reader: sqlite3.Connection, over: Stretch) -> Totals:
     """All counts of the stretch as one, and the shares they come to."""
-    rows = reader.execute(COUNTS.format(period="''", table="daily", which=_WHICH), over.values).fetchall()
-    found = totals(over.brand, rows)
+    chosen = Filters(brands=(over.brand,), since=over.since, until=over.until)
+    found = totals(over.brand, rows_of(reader, COUNTS, chosen, period="''"))
     (told,) = shares.of([found], shares.corrections(reader))
     return Totals(shares=told, **found)
 

@@ -76,7 +76,7 @@ BESIDE = {
     "troubles": "health",
     "daemon": "monitor",
     "vitals": "health",
-    "journey": "counts shares",
+    "journey": "counts filters shares",
     "dossier": "search",
 }
 CLOCK = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.sleep"}
