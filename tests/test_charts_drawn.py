@@ -131,7 +131,7 @@ def test_a_digest_has_two_small_pictures_that_say_the_news_in_words() -> None:
     assert len({first.cid, second.cid}) == 2
     for picture in (first, second):
         assert len(picture.png) <= 40_000
-        assert 1120 <= pixels(picture.png).shape[1] <= 1280  # 600 pixels of a mail, twice as sharp
+        assert 1080 <= pixels(picture.png).shape[1] <= 1160  # 560 pixels of a mail, twice as sharp
         assert re.fullmatch(r"[\w.-]+@[\w.-]+", picture.cid)
 
 

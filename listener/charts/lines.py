@@ -10,7 +10,7 @@ from listener.charts.looks import MARGIN, Look, Spec, apart, edge, words
 HEIGHT = 190
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 _LINE = 17  # pixels from one label to the next
-_DOTS = 45  # periods of which each has its dot, and a line of full width
+_DOTS = 24  # periods of which each has its dot, and a line of full width
 
 
 def top(shares: Sequence[float]) -> float:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any, Literal
 
 from listener.wording import cut
@@ -18,6 +19,7 @@ MARGIN = 128  # pixels to the right of a plot, for the words that name what is d
 LEFT = 44  # for the numbers of the axis
 _NAME = 40  # letters of a brand's name that are shown
 _TITLE_SIZE, _TEXT_SIZE = 15, 12
+_LARGE, _SMALL = 7.8, 5.6  # pixels of a letter of these sizes, taken together
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def _config(look: Look) -> Spec:
         },
         "axisY": {"minExtent": LEFT, "maxExtent": LEFT, "tickCount": 4},
         "title": {
-            "limit": 560, "anchor": "start", "frame": "group", "offset": 14, "dx": -LEFT, "color": look.ink,
+            "anchor": "start", "frame": "group", "offset": 14, "dx": -LEFT, "color": look.ink,
             "fontSize": _TITLE_SIZE, "fontWeight": "bold", "subtitleColor": look.mute, "subtitleFontSize": _TEXT_SIZE,
             "subtitlePadding": 5,
         },
@@ -94,9 +96,10 @@ def _config(look: Look) -> Spec:
     }  # fmt: skip
 
 
-def title(text: str, *more: str) -> Spec:
+def title(text: str, *more: str, width: int) -> Spec:
     """A title that says what is shown, and below it whose, when and what else has to be known."""
-    return {"text": text, "subtitle": [line for line in more if line]}
+    lines = [line for each in more for line in wrap(each, int((width - 36) / _SMALL))]
+    return {"text": wrap(text, int((width - 36) / _LARGE)), "subtitle": lines, "limit": width - 32}
 
 
 def words(

@@ -18,6 +18,7 @@ Unit = Literal["day", "week", "month"]
 
 _MONDAY = date(1, 1, 1)
 _MOST_TICKS = 7
+_NAME = 46  # pixels of a period's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +99,20 @@ def x(over: Span, places: Sequence[int] = ()) -> Spec:
     }
 
 
-def ticks(over: Span) -> list[int]:
-    """The periods that are named: all where they are few, else evenly spaced back from the last."""
-    step = max(1, math.ceil(over.length / _MOST_TICKS))
+def ticks(over: Span, plot: float) -> list[int]:
+    """The periods that are named in `plot` pixels: all where they are few, else evenly spaced back from the last."""
+    step = max(1, math.ceil(over.length / max(1, min(_MOST_TICKS, plot // _NAME))))
     if over.unit == "month" and step > 1:
         step = next((nice for nice in (2, 3, 4, 6, 12) if nice >= step), math.ceil(step / 12) * 12)
     return list(range(over.last, over.first - 1, -step))[::-1]
 
 
-def names(over: Span, look: Look, height: float) -> Spec:
+def names(over: Span, look: Look, height: float, plot: float) -> Spec:
     """The layer of words below the axis; of several years, each stands below its first period that is named."""
     rows, year = [], 0
     several = begin(over.unit, over.first).year != begin(over.unit, over.last).year
-    for number in ticks(over):
+    named = ticks(over, plot)
+    for number in named:
         first = begin(over.unit, number)
         label = [_month(first) if over.unit == "month" else _day(first)]
         if over.unit == "day" and over.length <= _MOST_TICKS:
@@ -118,7 +120,7 @@ def names(over: Span, look: Look, height: float) -> Spec:
         rows.append({"at": number, "label": [*label, str(first.year)] if several and first.year != year else label})
         year = first.year
     where: Spec = {"value": height + 10}
-    return words(rows, look, x=x(over, ticks(over)), y=where, align="center", baseline="top", lineHeight=15)
+    return words(rows, look, x=x(over, named), y=where, align="center", baseline="top", lineHeight=15)
 
 
 def _day(day: date) -> str:
