@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import unicodedata
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -393,3 +394,13 @@ def test_labels_are_moved_apart_and_stay_inside(places: list[float], gap: float)
     moved = sorted(apart(places, gap, 0, 100))
     assert moved[0] >= -1e-9 and moved[-1] <= 100 + 1e-9
     assert all(after - before >= gap - 1e-9 for before, after in itertools.pairwise(moved))
+
+
+@pytest.mark.parametrize(
+    "name", ["😀" * 40, "W" * 40, "東京ホテルグループ株式会社" * 3, "e\u0301" * 60, "Harbour & Pine"]
+)
+def test_names_are_cut_to_the_room_there_is(name: str) -> None:
+    spec = charts.voice([*days(4, [name]), *days(4, ["Acme"])])
+    label = next(text for text in written(spec) if re.match(r"\d+% ", text) and "Acme" not in text)
+    assert label.partition("% ")[2].rstrip("…") in unicodedata.normalize("NFC", name)
+    assert float(ET.fromstring(charts.svg(spec)).attrib["width"]) <= 620

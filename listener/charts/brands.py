@@ -73,7 +73,7 @@ def _lines(
     for points, brand, colour, shape in zip(lines, labels, look.brands, SHAPES, strict=False):
         layers += line(points, colour, shape, over, height)
         share = points[-1]["share"]
-        ends.append({"label": f"{per_cent(share)} {name(brand, 20)}", "color": colour, "share": share})
+        ends.append({"label": f"{per_cent(share)} {name(brand, 15)}", "color": colour, "share": share})
     layers += [*end_labels(ends, look, height, plot), periods.names(over, look, HEIGHT, plot)]
     return {"width": plot, "height": HEIGHT, "layer": layers}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +98,7 @@ def _config(look: Look) -> Spec:
 def title(text: str, *more: str, width: int) -> Spec:
     """A title that says what is shown, and below it whose, when and what else has to be known."""
     lines = [line for each in more for line in wrap(each, int((width - 36) / _SMALL))]
-    return {"text": wrap(text, int((width - 36) / _LARGE)), "subtitle": lines, "limit": width - 32}
+    return {"text": wrap(text, int((width - 36) / _LARGE)), "subtitle": lines}
 
 
 def words(
@@ -123,16 +122,31 @@ def nothing(heading: Spec, look: Look, width: int, why: str) -> Spec:
     return framed({"title": heading, "width": plot, "height": 16, "layer": layers}, look, why)
 
 
-_BEYOND = re.compile("[\U00010000-\U0010ffff]")
-
-
 def name(brand: str, limit: int = _NAME) -> str:
-    """A brand's name on one line of its own direction; "" stands for posts that name no brand."""
-    # Where a text is too long Vega cuts it, and between the two halves of a letter beyond U+FFFF as well: that fails.
-    shown = _BEYOND.sub("□", cut(brand, limit)) or "no brand named"
+    """A brand's name on one line of its own direction, as broad as `limit` small letters; "" names no brand.
+
+    It is cut here: Vega cuts what is too long between the two halves of an emoji as well, and fails.
+    """
+    shown = _fitted(cut(brand, limit), limit) or "no brand named"
     if any(unicodedata.bidirectional(letter) in ("R", "AL", "RLE", "RLO", "RLI") for letter in shown):
         return f"\u2068{shown}\u2069"  # isolated, or it would turn round the words and numbers beside it
     return shown
+
+
+def _fitted(text: str, limit: float) -> str:
+    room = limit
+    for place, letter in enumerate(text):
+        room -= _breadth(letter)
+        if room < 0:
+            return text[:place].rstrip(" …") + "…"
+    return text
+
+
+def _breadth(letter: str) -> float:
+    """How many small letters it is broad, roughly."""
+    if unicodedata.east_asian_width(letter) in "WF" or letter in "MW@%…—":
+        return 2
+    return 1.3 if letter.isupper() or letter in "mw" else 0 if unicodedata.combining(letter) else 1
 
 
 def unlike(names: Sequence[str]) -> list[str]:

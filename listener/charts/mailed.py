@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _DAYS = 28  # that are shown
 _BYTES = 40_000  # of one picture
+_SHARES = 7  # days with posts enough for a share; fewer show no course of it
 _COURSE = 3  # days with posts; fewer show no course
 
 
@@ -49,7 +50,7 @@ def digest_charts(
     found = []
     brand, own = next(iter(groups.items()))
     of_day = next((row for row in own if row.period == day.isoformat()), None)
-    if of_day and sum(row.shares.research.enough for row in own) >= _COURSE:
+    if of_day and sum(row.shares.research.enough for row in own) >= _SHARES:
         alone = usual if len(groups) == 1 else None
         picture = _light(phases(own, width=width), scale)
         found.append(Picture("research-feedback@listener", picture, _phases_told(of_day, brand, alone)))
