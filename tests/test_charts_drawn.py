@@ -106,6 +106,15 @@ def test_a_browser_draws_the_page_and_answers_to_the_pointer(tmp_path: Path) -> 
     assert heading.startswith("Share of voice of")
 
 
+def test_an_svg_may_stand_in_a_page_under_a_strict_policy_and_beside_others() -> None:
+    for draw in (charts.phases, charts.sentiment, charts.voice, charts.net):
+        spec = draw(days(6, HOSTILE))
+        drawn = charts.svg(spec)
+        assert not re.search(r"<(style|script|image|a|use|foreignObject)\b|\s(style|id|on\w+|href|src)=|url\(", drawn)
+        root = ET.fromstring(drawn)
+        assert (root.attrib["role"], root.attrib["aria-label"]) == ("img", spec["description"])
+
+
 def test_without_the_extra_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "find_spec", lambda name: None)
     for draw in (charts.png, charts.svg, charts.html):

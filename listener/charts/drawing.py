@@ -49,9 +49,11 @@ def png(spec: Spec, scale: float = 2.0) -> bytes:
 
 
 def svg(spec: Spec) -> str:
-    """The picture as SVG, to be put into a page as it is: everything in it is escaped."""
+    """The picture as SVG, to be put into a page as it is: all of it is escaped, it has neither ids nor styles nor
+    scripts, and says in words what it shows to those who do not see it.
+    """
     drawn: str = _drawer().vegalite_to_svg(spec, allowed_base_urls=[])
-    return drawn
+    return drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(spec["description"])}" ', 1)
 
 
 def html(spec: Spec) -> str:
