@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from listener import charts, shares
 from listener.charts import periods
 from listener.charts.looks import LOOKS, apart
-from listener.counts import Interval, TrendRow, totals, wilson
-from listener.engine.labels import MOMENTS, SENTIMENTS, TOUCHPOINTS
+from listener.counts import NOTHING, Interval, TrendRow, net, wilson
+from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS, TOUCHPOINTS
 from listener.impacts import Impact
 
 LAST = date(2026, 11, 22)
@@ -40,26 +40,22 @@ HOSTILE = [
 
 def row(period: str, brand: str = "Acme", abstained: int = 0, **counts: int) -> TrendRow:
     """A row with posts by moment and sentiment: row("2026-11-22", zmot_positive=3, tmot_negative=1)."""
-    nothing = dict.fromkeys(
-        (
-            "unread",
-            "score_sum",
-            "rated",
-            "satisfied",
-            "rating_sum",
-            "rating_squares",
-            "late",
-            *(f"stars_{n}" for n in range(1, 6)),
-        ),
-        0,
+    moments, sentiments, phases = (
+        dict.fromkeys(MOMENTS, 0),
+        dict.fromkeys(SENTIMENTS, 0),
+        dict.fromkeys(PHASES.values(), 0),
     )
-    found = []
     for name, posts in counts.items():
         moment, sentiment = name.split("_")
-        found.append({"moment": moment, "sentiment": sentiment, "posts": posts, "abstained": 0, **nothing})
-    if abstained:
-        found.append({"moment": "", "sentiment": "neutral", "posts": abstained, "abstained": abstained, **nothing})
-    of = totals(brand, found)  # type: ignore[arg-type]
+        moments[moment] += posts
+        phases[PHASES[moment]] += posts
+        sentiments[sentiment] += posts
+    sentiments["neutral"] += abstained
+    of: dict[str, Any] = {
+        "brand": brand, "posts": sum(sentiments.values()), "moments": moments, "sentiments": sentiments, **phases,
+        "abstained": abstained, "unread": 0, "late": 0, "net": net(sentiments["positive"], sentiments["negative"]),
+        "csat": NOTHING, "score": None, "rating": NOTHING, "stars": (0,) * 5,
+    }  # fmt: skip
     return TrendRow(period=period, **of, shares=shares.of([of], None)[0])
 
 
