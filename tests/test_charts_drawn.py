@@ -152,6 +152,17 @@ def test_of_several_brands_the_most_mentioned_has_its_phases_and_all_their_senti
     assert len(first.png) <= 40_000 and len(second.png) <= 40_000
 
 
+def test_a_mail_goes_without_a_picture_that_cannot_be_drawn(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = {"mark": "nonsense", "description": "", "background": "#ffffff"}
+    with pytest.raises(ListenerError, match="could not be drawn: Vega-Lite to SVG conversion failed"):
+        charts.svg(broken)
+    monkeypatch.setattr("listener.charts.mailed.phases", lambda rows, **how: broken)
+    assert [picture.cid for picture in charts.digest_charts(days(28), LAST)] == ["sentiment@listener"]
+    assert "picture_failed" in caplog.text
+
+
 def test_a_digest_has_no_pictures_of_nothing() -> None:
     assert charts.digest_charts([], LAST) == []
     assert charts.digest_charts(days(28)[:-1], LAST) == []  # nothing on the day itself

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from listener import log
 from listener.charts.drawing import can_draw, png
 from listener.charts.looks import Spec, name, per_cent
 from listener.charts.shares import by_brand, phases, share_told
 from listener.charts.sides import volumes
 from listener.counts import ENOUGH
+from listener.errors import ListenerError
 from listener.wording import capital, count
 
 if TYPE_CHECKING:
@@ -47,28 +50,34 @@ def digest_charts(
     today = [row for row in rows if row.period == day.isoformat()]
     if not can_draw() or not any(row.posts for row in today):
         return []
-    found = []
+    found: list[Picture] = []
     brand, own = next(iter(groups.items()))
     of_day = next((row for row in own if row.period == day.isoformat()), None)
     if of_day and sum(row.shares.research.enough for row in own) >= _SHARES:
         alone = usual if len(groups) == 1 else None
-        picture = _light(phases(own, width=width), scale)
-        found.append(Picture("research-feedback@listener", picture, _phases_told(of_day, brand, alone)))
+        told = _phases_told(of_day, brand, alone)
+        found += _picture("research-feedback@listener", phases(own, width=width), told, scale)
     by_day: dict[str, Counter[str]] = {}
     for of in groups.values():
         for row in of:
             by_day.setdefault(row.period, Counter()).update(row.sentiments)
     if len(by_day) >= _COURSE:
         who = name(brand) if len(groups) == 1 else f"{count(len(groups), 'brand')} together"
-        picture = _light(volumes(by_day, who, width=width), scale)
-        found.append(Picture("sentiment@listener", picture, _felt_told(today, usual if len(groups) == 1 else None)))
+        told = _felt_told(today, usual if len(groups) == 1 else None)
+        found += _picture("sentiment@listener", volumes(by_day, who, width=width), told, scale)
     return found
 
 
-def _light(spec: Spec, scale: float) -> bytes:
-    """The picture within what a mail has room for: a restless one at less sharpness."""
-    drawn = png(spec, scale)
-    return drawn if len(drawn) <= _BYTES else png(spec, scale * 0.7)
+def _picture(cid: str, spec: Spec, told: str, scale: float) -> list[Picture]:
+    """The picture within what a mail has room for, a restless one at less sharpness. A mail goes without it rather
+    than not at all.
+    """
+    try:
+        drawn = png(spec, scale)
+        return [Picture(cid, drawn if len(drawn) <= _BYTES else png(spec, scale * 0.7), told)]
+    except ListenerError as error:
+        log.event("picture_failed", logging.WARNING, picture=cid, error=str(error))
+        return []
 
 
 def _phases_told(row: TrendRow, brand: str, usual: Usual | None) -> str:
