@@ -106,6 +106,15 @@ def test_a_browser_draws_the_page_and_answers_to_the_pointer(tmp_path: Path) -> 
     assert heading.startswith("Share of voice of")
 
 
+def test_an_svg_may_stand_in_a_page_under_a_strict_policy_and_beside_others() -> None:
+    for draw in (charts.phases, charts.sentiment, charts.voice, charts.net):
+        spec = draw(days(6, HOSTILE))
+        drawn = charts.svg(spec)
+        assert not re.search(r"<(style|script|image|a|use|foreignObject)\b|\s(style|id|on\w+|href|src)=|url\(", drawn)
+        root = ET.fromstring(drawn)
+        assert (root.attrib["role"], root.attrib["aria-label"]) == ("img", spec["description"])
+
+
 def test_without_the_extra_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "find_spec", lambda name: None)
     for draw in (charts.png, charts.svg, charts.html):
@@ -131,7 +140,7 @@ def test_a_digest_has_two_small_pictures_that_say_the_news_in_words() -> None:
     assert len({first.cid, second.cid}) == 2
     for picture in (first, second):
         assert len(picture.png) <= 40_000
-        assert 1120 <= pixels(picture.png).shape[1] <= 1280  # 600 pixels of a mail, twice as sharp
+        assert 1080 <= pixels(picture.png).shape[1] <= 1160  # 560 pixels of a mail, twice as sharp
         assert re.fullmatch(r"[\w.-]+@[\w.-]+", picture.cid)
 
 
@@ -141,6 +150,17 @@ def test_of_several_brands_the_most_mentioned_has_its_phases_and_all_their_senti
     whole = sum(sum(each.sentiments.values()) for each in SIX if each.period == LAST.isoformat())
     assert sum(int(number) for number in re.findall(r"(\d+) (?:positive|neutral|negative)", second.alt)) == whole
     assert len(first.png) <= 40_000 and len(second.png) <= 40_000
+
+
+def test_a_mail_goes_without_a_picture_that_cannot_be_drawn(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = {"mark": "nonsense", "description": "", "background": "#ffffff"}
+    with pytest.raises(ListenerError, match="could not be drawn: Vega-Lite to SVG conversion failed"):
+        charts.svg(broken)
+    monkeypatch.setattr("listener.charts.mailed.phases", lambda rows, **how: broken)
+    assert [picture.cid for picture in charts.digest_charts(days(28), LAST)] == ["sentiment@listener"]
+    assert "picture_failed" in caplog.text
 
 
 def test_a_digest_has_no_pictures_of_nothing() -> None:

@@ -230,7 +230,7 @@ def test_what_could_not_be_read_counts_as_a_post_and_its_rating_counts(store: St
     seen = "SELECT DISTINCT language, unread, abstained, sentiment, score, phase FROM posts_view"
     assert [tuple(row) for row in store.connection.execute(seen)] == [("de", 1, 1, None, None, None)]
     daily = "SELECT posts, abstained, unread, negative, score FROM trend_daily"
-    assert [tuple(row) for row in store.connection.execute(daily)] == [(2, 2, 2, None, None)]
+    assert [tuple(row) for row in store.connection.execute(daily)] == [(2, 2, 2, 0, None)]
 
 
 # --- brands ---

@@ -1,7 +1,8 @@
 """Pictures of the figures: one Vega-Lite specification each, for the mail (PNG), `trends --plot` and the page.
 
 A specification is a plain dictionary. What comes from outside is in it as data only: no field, expression or signal is
-ever made of it. `spec["description"]` says in words what is seen.
+ever made of it. `spec["description"]` says in words what is seen. Below a width of 480 pixels there is no room for the
+words: draw it wider there and let it be scaled.
 """
 
 from listener.charts.brands import net as net

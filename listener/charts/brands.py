@@ -39,14 +39,14 @@ def voice(rows: Sequence[TrendRow], *, theme: Theme = "light", width: int = 600)
     totals = {brand: sum(row.posts for row in of) for brand, of in groups.items()}
     everyone = sum(totals.values())
     if not everyone:
-        return nothing(title(text), look, width, "No post here names a brand.")
+        return nothing(title(text, width=width), look, width, "No post here names a brand.")
     over = periods.span(row.period for of in groups.values() for row in of)
     shown = list(groups)[: _ROWS if over.length == 1 else _LINES]
     labels = dict(zip(shown, unlike([name(brand, 24) for brand in shown]), strict=True))
     told = [f"{label} {per_cent(totals[brand] / everyone)}" for brand, label in labels.items()]
     left = f"{count(len(groups) - len(shown), 'further brand')} not shown" if len(groups) > len(shown) else ""
     alt = f"Share of voice of {count(everyone, 'mention')}, {over.told}: {listed([*told, *filter(None, [left])])}."
-    heading = title(text, f"Of {count(everyone, 'mention')}, {over.told}", left)
+    heading = title(text, f"Of {count(everyone, 'mention')}, {over.told}", left, width=width)
     if over.length > 1:
         lines = _lines(groups, labels, over, look, width - LEFT - MARGIN - 32)
         return framed({"title": heading, **lines}, look, alt)
@@ -73,7 +73,7 @@ def _lines(
     for points, brand, colour, shape in zip(lines, labels, look.brands, SHAPES, strict=False):
         layers += line(points, colour, shape, over, height)
         share = points[-1]["share"]
-        ends.append({"label": f"{per_cent(share)} {name(brand, 20)}", "color": colour, "share": share})
+        ends.append({"label": f"{per_cent(share)} {name(brand, 15)}", "color": colour, "share": share})
     layers += [*end_labels(ends, look, height, plot), periods.names(over, look, HEIGHT, plot)]
     return {"width": plot, "height": HEIGHT, "layer": layers}
 
@@ -98,9 +98,11 @@ def net(rows: Sequence[TrendRow], *, theme: Theme = "light", width: int = 600) -
     found = [_balance(groups[brand], label, look) for brand, label in zip(chosen, labels, strict=True)]
     values = [value for value in found if value]
     if not values:
-        return nothing(title(text), look, width, "No post here is positive or negative.")
+        return nothing(title(text, width=width), look, width, "No post here is positive or negative.")
     over = periods.span(row.period for row in rows)
-    heading = title(text, f"(positive − negative) / both, {over.whole}", "Stroke: where it is with 95% certainty")
+    heading = title(
+        text, f"(positive − negative) / both, {over.whole}", "Stroke: where it is with 95% certainty", width=width
+    )
     alt = f"Net sentiment, {over.whole}: {'; '.join(value['told'] for value in values)}."
     return framed({"title": heading, **intervals(values, look, width, _BALANCE)}, look, alt)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from html import escape
 from importlib.util import find_spec
@@ -42,16 +44,24 @@ def can_draw() -> bool:
 
 
 def png(spec: Spec, scale: float = 2.0) -> bytes:
-    """The picture as PNG; at scale 2 it is as sharp as a telephone's screen. Raises ListenerError without the extra."""
+    """The picture as PNG; at scale 2 it is as sharp as a telephone's screen. Raises ListenerError where it
+    cannot be drawn, or without the extra.
+    """
     from listener.charts.smaller import with_palette
 
-    return with_palette(_drawer().vegalite_to_png(spec, scale=scale, allowed_base_urls=[]))
+    drawer = _drawer()
+    with _told():
+        return with_palette(drawer.vegalite_to_png(spec, scale=scale, allowed_base_urls=[]))
 
 
 def svg(spec: Spec) -> str:
-    """The picture as SVG, to be put into a page as it is: everything in it is escaped."""
-    drawn: str = _drawer().vegalite_to_svg(spec, allowed_base_urls=[])
-    return drawn
+    """The picture as SVG, to be put into a page as it is: all of it is escaped, it has neither ids nor styles nor
+    scripts, and says in words what it shows to those who do not see it.
+    """
+    drawer = _drawer()
+    with _told():
+        drawn: str = drawer.vegalite_to_svg(spec, allowed_base_urls=[])
+    return drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(spec["description"])}" ', 1)
 
 
 def html(spec: Spec) -> str:
@@ -66,6 +76,15 @@ def html(spec: Spec) -> str:
         spec=_script(spec),
         options=_script(_OPTIONS),
     )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the drawing program cannot do, as an error of ours: whoever wanted the picture may go on without it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ListenerError(f"the picture could not be drawn: {' '.join(str(error).split())[:200]}") from error
 
 
 @cache

@@ -33,13 +33,13 @@ def _impacts(rows: Sequence[Impact], brand: str, look: Look, width: int) -> Spec
     text, who = "What touchpoints do to sentiment", f"{name(brand)}: posts that speak of it against those that do not"
     told = sorted((row for row in rows if row.score.enough), key=lambda row: (row.score.value or 0.0, row.touchpoint))
     if not told:
-        return nothing(title(text, name(brand)), look, width, "Too few posts here speak of a touchpoint.")
+        return nothing(title(text, name(brand), width=width), look, width, "Too few posts here speak of a touchpoint.")
     values = [{"label": _named(row.touchpoint), **measured(row.score, look)} for row in told]
     for value, row in zip(values, told, strict=True):
         value["told"] = f"{value['label']} {interval_told(row.score)}"
     few = len(rows) - len(told)
     left = f"; {count(few, 'touchpoint')} with too few posts not shown" if few else ""
-    heading = title(text, who, f"Stroke: where the difference is with 95% certainty{left}")
+    heading = title(text, who, f"Stroke: where the difference is with 95% certainty{left}", width=width)
     ends = (end for row in told for end in (row.score.low or 0.0, row.score.high or 0.0))
     most = math.ceil(max(abs(end) for end in ends) * 4) / 4 or 0.25
     marks = ((-most, f"worse by {most:g}"), (0.0, "no difference"), (most, f"better by {most:g}"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from listener.charts import periods
-from listener.charts.looks import MARGIN, Look, Spec, apart, edge, words
+from listener.charts.looks import Look, Spec, apart, edge, words
 
 HEIGHT = 190
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 _LINE = 17  # pixels from one label to the next
-_DOTS = 45  # periods of which each has its dot, and a line of full width
+_DOTS = 24  # periods of which each has its dot, and a line of full width
 
 
 def top(shares: Sequence[float]) -> float:
@@ -79,5 +79,5 @@ def end_labels(ends: Sequence[Spec], look: Look, top: float, plot: int) -> list[
     """The names of lines at their ends, moved apart where they would touch: rows of `share`, `label` and `color`."""
     places = apart([end["share"] for end in ends], top * _LINE / HEIGHT, 0.0, top)
     rows = [{**end, "share": share} for end, share in zip(ends, places, strict=True)]
-    named = words(rows, look, x={"value": plot + 6}, y=_shares(top), fontWeight="bold", limit=MARGIN - 8)
+    named = words(rows, look, x={"value": plot + 6}, y=_shares(top), fontWeight="bold")
     return [named, edge(plot)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any, Literal
 
 from listener.wording import cut
@@ -18,6 +18,7 @@ MARGIN = 128  # pixels to the right of a plot, for the words that name what is d
 LEFT = 44  # for the numbers of the axis
 _NAME = 40  # letters of a brand's name that are shown
 _TITLE_SIZE, _TEXT_SIZE = 15, 12
+_LARGE, _SMALL = 7.8, 5.6  # pixels of a letter of these sizes, taken together
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def _config(look: Look) -> Spec:
         },
         "axisY": {"minExtent": LEFT, "maxExtent": LEFT, "tickCount": 4},
         "title": {
-            "limit": 560, "anchor": "start", "frame": "group", "offset": 14, "dx": -LEFT, "color": look.ink,
+            "anchor": "start", "frame": "group", "offset": 14, "dx": -LEFT, "color": look.ink,
             "fontSize": _TITLE_SIZE, "fontWeight": "bold", "subtitleColor": look.mute, "subtitleFontSize": _TEXT_SIZE,
             "subtitlePadding": 5,
         },
@@ -94,9 +95,10 @@ def _config(look: Look) -> Spec:
     }  # fmt: skip
 
 
-def title(text: str, *more: str) -> Spec:
+def title(text: str, *more: str, width: int) -> Spec:
     """A title that says what is shown, and below it whose, when and what else has to be known."""
-    return {"text": text, "subtitle": [line for line in more if line]}
+    lines = [line for each in more for line in wrap(each, int((width - 36) / _SMALL))]
+    return {"text": wrap(text, int((width - 36) / _LARGE)), "subtitle": lines}
 
 
 def words(
@@ -120,16 +122,31 @@ def nothing(heading: Spec, look: Look, width: int, why: str) -> Spec:
     return framed({"title": heading, "width": plot, "height": 16, "layer": layers}, look, why)
 
 
-_BEYOND = re.compile("[\U00010000-\U0010ffff]")
-
-
 def name(brand: str, limit: int = _NAME) -> str:
-    """A brand's name on one line of its own direction; "" stands for posts that name no brand."""
-    # Where a text is too long Vega cuts it, and between the two halves of a letter beyond U+FFFF as well: that fails.
-    shown = _BEYOND.sub("□", cut(brand, limit)) or "no brand named"
+    """A brand's name on one line of its own direction, as broad as `limit` small letters; "" names no brand.
+
+    It is cut here: Vega cuts what is too long between the two halves of an emoji as well, and fails.
+    """
+    shown = _fitted(cut(brand, limit), limit) or "no brand named"
     if any(unicodedata.bidirectional(letter) in ("R", "AL", "RLE", "RLO", "RLI") for letter in shown):
         return f"\u2068{shown}\u2069"  # isolated, or it would turn round the words and numbers beside it
     return shown
+
+
+def _fitted(text: str, limit: float) -> str:
+    room = limit
+    for place, letter in enumerate(text):
+        room -= _breadth(letter)
+        if room < 0:
+            return text[:place].rstrip(" …") + "…"
+    return text
+
+
+def _breadth(letter: str) -> float:
+    """How many small letters it is broad, roughly."""
+    if unicodedata.east_asian_width(letter) in "WF" or letter in "MW@%…—":
+        return 2
+    return 1.3 if letter.isupper() or letter in "mw" else 0 if unicodedata.combining(letter) else 1
 
 
 def unlike(names: Sequence[str]) -> list[str]:

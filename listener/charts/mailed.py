@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from listener import log
 from listener.charts.drawing import can_draw, png
-from listener.charts.looks import name, per_cent
+from listener.charts.looks import Spec, name, per_cent
 from listener.charts.shares import by_brand, phases, share_told
 from listener.charts.sides import volumes
 from listener.counts import ENOUGH
+from listener.errors import ListenerError
 from listener.wording import capital, count
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from listener.trends import Usual
 
 _DAYS = 28  # that are shown
+_BYTES = 40_000  # of one picture
+_SHARES = 7  # days with posts enough for a share; fewer show no course of it
 _COURSE = 3  # days with posts; fewer show no course
 
 
@@ -31,10 +36,11 @@ class Picture(NamedTuple):
 
 
 def digest_charts(
-    rows: Sequence[TrendRow], day: date, usual: Usual | None = None, *, width: int = 600, scale: float = 2.0
+    rows: Sequence[TrendRow], day: date, usual: Usual | None = None, *, width: int = 480, scale: float = 2.3
 ) -> list[Picture]:
     """At most two pictures for the digest of `day`, from the daily rows of its brands: the 28 days up to that day,
     research against feedback of the most mentioned of them, and the sentiment of all. `usual` is that of the one brand.
+    They are narrower than a mail, so that their words are still read on a telephone.
 
     None without the extra `charts`, on a day without posts, and where the days before do not make a course yet.
     """
@@ -44,22 +50,34 @@ def digest_charts(
     today = [row for row in rows if row.period == day.isoformat()]
     if not can_draw() or not any(row.posts for row in today):
         return []
-    found = []
+    found: list[Picture] = []
     brand, own = next(iter(groups.items()))
     of_day = next((row for row in own if row.period == day.isoformat()), None)
-    if of_day and sum(row.shares.research.enough for row in own) >= _COURSE:
+    if of_day and sum(row.shares.research.enough for row in own) >= _SHARES:
         alone = usual if len(groups) == 1 else None
-        picture = png(phases(own, width=width), scale)
-        found.append(Picture("research-feedback@listener", picture, _phases_told(of_day, brand, alone)))
+        told = _phases_told(of_day, brand, alone)
+        found += _picture("research-feedback@listener", phases(own, width=width), told, scale)
     by_day: dict[str, Counter[str]] = {}
     for of in groups.values():
         for row in of:
             by_day.setdefault(row.period, Counter()).update(row.sentiments)
     if len(by_day) >= _COURSE:
         who = name(brand) if len(groups) == 1 else f"{count(len(groups), 'brand')} together"
-        picture = png(volumes(by_day, who, width=width), scale)
-        found.append(Picture("sentiment@listener", picture, _felt_told(today, usual if len(groups) == 1 else None)))
+        told = _felt_told(today, usual if len(groups) == 1 else None)
+        found += _picture("sentiment@listener", volumes(by_day, who, width=width), told, scale)
     return found
+
+
+def _picture(cid: str, spec: Spec, told: str, scale: float) -> list[Picture]:
+    """The picture within what a mail has room for, a restless one at less sharpness. A mail goes without it rather
+    than not at all.
+    """
+    try:
+        drawn = png(spec, scale)
+        return [Picture(cid, drawn if len(drawn) <= _BYTES else png(spec, scale * 0.7), told)]
+    except ListenerError as error:
+        log.event("picture_failed", logging.WARNING, picture=cid, error=str(error))
+        return []
 
 
 def _phases_told(row: TrendRow, brand: str, usual: Usual | None) -> str:

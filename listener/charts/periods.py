@@ -18,7 +18,7 @@ Unit = Literal["day", "week", "month"]
 
 _MONDAY = date(1, 1, 1)
 _MOST_TICKS = 7
-_NAME_WIDTH = 48  # pixels from one name to the next, at least
+_NAME = 46  # pixels of a period's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,25 +99,23 @@ def x(over: Span, places: Sequence[int] = ()) -> Spec:
     }
 
 
-def ticks(over: Span, most: int = _MOST_TICKS) -> list[int]:
-    """The periods that are named: all where they are few, else at most so many, evenly spaced back from the last."""
-    step = max(1, math.ceil(over.length / most))
+def ticks(over: Span, plot: float) -> list[int]:
+    """The periods that are named in `plot` pixels: all where they are few, else evenly spaced back from the last."""
+    step = max(1, math.ceil(over.length / max(1, min(_MOST_TICKS, plot // _NAME))))
     if over.unit == "month" and step > 1:
         step = next((nice for nice in (2, 3, 4, 6, 12) if nice >= step), math.ceil(step / 12) * 12)
     return list(range(over.last, over.first - 1, -step))[::-1]
 
 
 def names(over: Span, look: Look, height: float, plot: float) -> Spec:
-    """The layer of words below an axis of `plot` pixels; of several years, each stands below its first period that is
-    named.
-    """
+    """The layer of words below the axis; of several years, each stands below its first period that is named."""
     rows, year = [], 0
-    named = ticks(over, max(2, min(_MOST_TICKS, int(plot / _NAME_WIDTH))))
     several = begin(over.unit, over.first).year != begin(over.unit, over.last).year
+    named = ticks(over, plot)
     for number in named:
         first = begin(over.unit, number)
         label = [_month(first) if over.unit == "month" else _day(first)]
-        if over.unit == "day" and over.length <= len(named):
+        if over.unit == "day" and over.length <= _MOST_TICKS:
             label.insert(0, short_day(first).partition(" ")[0])
         rows.append({"at": number, "label": [*label, str(first.year)] if several and first.year != year else label})
         year = first.year

@@ -71,18 +71,18 @@ def _phases(rows: Sequence[TrendRow], look: Look, width: int) -> Spec:
     text = "Research and feedback, as shares of posts"
     told = [row for row in rows if row.shares.research.enough]
     if not rows:
-        return nothing(title(text), look, width, "No judged posts here.")
+        return nothing(title(text, width=width), look, width, "No judged posts here.")
     if not told:
         unit = periods.unit(rows[0].period)
         why = f"No {unit} here has the {ENOUGH} posts that a share takes; longer periods have more."
-        return nothing(title(text, name(rows[0].brand)), look, width, why)
+        return nothing(title(text, name(rows[0].brand), width=width), look, width, why)
     known: Shown = {phase: [(row, getattr(row.shares, phase)) for row in told] for phase in _PHASES}
     over, last = periods.span(row.period for row in rows), told[-1]
     shares = " and ".join(share_told(phase, of[-1][1]) for phase, of in known.items())
     alt = f"{capital(shares)} of the posts of {name(last.brand)}, {periods.told(last.period)}."
     sure = f"{'Stroke' if over.length == 1 else 'Shaded'}: where the share is with 95% certainty"
     corrected = "; corrected for the errors the model is known to make" if last.shares.corrected else ""
-    heading = title(text, f"{name(last.brand)}, {over.told}", sure + corrected)
+    heading = title(text, f"{name(last.brand)}, {over.told}", sure + corrected, width=width)
     if over.length == 1:
         picture = intervals([_row(phase, *of[0], look) for phase, of in known.items()], look, width, _QUARTERS)
         return framed({"title": heading, **picture}, look, alt)

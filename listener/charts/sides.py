@@ -33,6 +33,7 @@ _HEIGHT = 210
 _LEAST = 22  # pixels of a panel: one line of words
 _LINE = 17
 _HIGHEST = 24  # pixels a post, or a day of one post would look like a day of many
+_NARROW = 330  # pixels, in which the names of the steps do not stand side by side
 _WIDEST = 56  # pixels of a bar
 _ROW = 26
 _NAMES = 140
@@ -55,7 +56,7 @@ def volumes(counts: Mapping[str, Mapping[str, int]], who: str, *, theme: Theme =
     """Posts of each period by sentiment, of `who`: {"2026-11-22": {"negative": 3, ...}, ...}."""
     look, text = LOOKS[theme], "Posts by sentiment"
     if not any(sum(of.values()) for of in counts.values()):
-        return nothing(title(text), look, width, "No judged posts here.")
+        return nothing(title(text, width=width), look, width, "No judged posts here.")
     over = periods.span(counts)
     plot = width - LEFT - MARGIN - 32
     half = min(0.36 if over.length <= 60 else 0.45, _WIDEST * over.length / plot / 2)
@@ -63,7 +64,7 @@ def volumes(counts: Mapping[str, Mapping[str, int]], who: str, *, theme: Theme =
     panels = _panels(values, periods.x(over), look, plot)
     panels[-1]["layer"].append(periods.names(over, look, panels[-1]["height"], plot))
     alt = f"Posts of {who} by sentiment, {over.told}: {_sums(values)}."
-    return framed({"title": title(text, f"{who}, {over.told}"), "vconcat": panels}, look, alt)
+    return framed({"title": title(text, f"{who}, {over.told}", width=width), "vconcat": panels}, look, alt)
 
 
 def journey(steps: Mapping[str, Mapping[str, int]], *, who: str = "", theme: Theme = "light", width: int = 600) -> Spec:
@@ -71,7 +72,10 @@ def journey(steps: Mapping[str, Mapping[str, int]], *, who: str = "", theme: The
 
     `who` and when, in words, as the line below the title.
     """
-    look, heading = LOOKS[theme], title("Where people are on the way, and how they feel", name(who, 90) if who else "")
+    look, heading = (
+        LOOKS[theme],
+        title("Where people are on the way, and how they feel", name(who, 90) if who else "", width=width),
+    )
     found = {moment: _counts(steps.get(moment, {})) for moment in STEPS}
     if not any(sum(of.values()) for of in found.values()):
         return nothing(heading, look, width, "No judged posts here that are on the way to a purchase or after it.")
@@ -80,12 +84,16 @@ def journey(steps: Mapping[str, Mapping[str, int]], *, who: str = "", theme: The
     scale = {"domain": [-0.6, len(STEPS) - 0.4], "nice": False, "zero": False}
     x: Spec = {"field": "at", "type": "quantitative", "scale": scale, "axis": None}
     panels = _panels(values, x, look, plot)
+    narrow = plot < _NARROW
     labels = [
-        {"at": number, "label": [label, f"{sum(found[moment].values()):,}"]}
-        for number, (moment, label) in enumerate(STEPS.items())
+        {"at": at, "label": [f"{sum(found[moment].values()):,}", *(label.split() if narrow else [label])]}
+        for at, (moment, label) in enumerate(STEPS.items())
     ]
     below: Spec = {"value": panels[-1]["height"] + 8}
-    panels[-1]["layer"].append(words(labels, look, x=x, y=below, align="center", baseline="top", lineHeight=15))
+    named = words(
+        labels, look, x=x, y=below, align="center", baseline="top", lineHeight=15, fontSize=10 if narrow else 12
+    )
+    panels[-1]["layer"].append(named)
     told = [f"{label.lower()} {_told(found[moment])}" for moment, label in STEPS.items() if sum(found[moment].values())]
     return framed({"title": heading, "vconcat": panels}, look, f"Posts along the way: {'; '.join(told)}.")
 
@@ -173,7 +181,10 @@ def touchpoints(
     counts: Mapping[str, Mapping[str, int]], *, who: str = "", theme: Theme = "light", width: int = 600
 ) -> Spec:
     """What posts speak of, the most spoken of first, as bars from one line: {"staff": {"negative": 3, ...}, ...}."""
-    look, heading = LOOKS[theme], title("What people speak about, and how they feel", name(who, 90) if who else "")
+    look, heading = (
+        LOOKS[theme],
+        title("What people speak about, and how they feel", name(who, 90) if who else "", width=width),
+    )
     found = {key: _counts(of) for key, of in counts.items() if sum(of.values())}
     if not found:
         return nothing(heading, look, width, "No judged posts here that speak of a touchpoint.")

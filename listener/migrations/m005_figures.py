@@ -25,15 +25,16 @@ _EACH_STAR = ",\n        ".join(
     f"coalesce(CAST(round(p.rating * 4) AS INTEGER) + 1 = {star}, 0) AS stars_{star}" for star in range(1, 6)
 )
 
+# A sum over no rows is NULL, and whoever adds such counts up would lose the rest.
 _COUNTED = f"""sum(posts) AS posts,
-        sum(posts) FILTER (WHERE moment IN ('ltzmot', 'zmot', 'fmot')) AS research,
-        sum(posts) FILTER (WHERE moment IN ('smot', 'imot')) AS "transaction",
-        sum(posts) FILTER (WHERE moment = 'tmot') AS feedback,
-        sum(posts) FILTER (WHERE moment = 'none') AS none,
+        coalesce(sum(posts) FILTER (WHERE moment IN ('ltzmot', 'zmot', 'fmot')), 0) AS research,
+        coalesce(sum(posts) FILTER (WHERE moment IN ('smot', 'imot')), 0) AS "transaction",
+        coalesce(sum(posts) FILTER (WHERE moment = 'tmot'), 0) AS feedback,
+        coalesce(sum(posts) FILTER (WHERE moment = 'none'), 0) AS none,
         sum(abstained) AS abstained, sum(unread) AS unread,
-        sum(posts) FILTER (WHERE sentiment = 'positive') AS positive,
-        sum(posts) FILTER (WHERE sentiment = 'neutral') AS neutral,
-        sum(posts) FILTER (WHERE sentiment = 'negative') AS negative,
+        coalesce(sum(posts) FILTER (WHERE sentiment = 'positive'), 0) AS positive,
+        coalesce(sum(posts) FILTER (WHERE sentiment = 'neutral'), 0) AS neutral,
+        coalesce(sum(posts) FILTER (WHERE sentiment = 'negative'), 0) AS negative,
         sum(score_sum) / 1000000.0 / nullif(sum(posts) - sum(unread), 0) AS score,
         1.0 * sum(satisfied) / nullif(sum(feedback), 0) AS csat, sum(feedback) AS csat_n,
         sum({_RATED}) AS rated, sum(rating_sum) / 1000000.0 / nullif(sum({_RATED}), 0) AS rating,
@@ -73,9 +74,9 @@ _VIEWS = (
     "DROP VIEW touchpoint_daily",
     """CREATE VIEW touchpoint_daily AS
     SELECT day, brand, touchpoint, sum(posts) AS posts,
-        sum(posts) FILTER (WHERE sentiment = 'positive') AS positive,
-        sum(posts) FILTER (WHERE sentiment = 'neutral') AS neutral,
-        sum(posts) FILTER (WHERE sentiment = 'negative') AS negative,
+        coalesce(sum(posts) FILTER (WHERE sentiment = 'positive'), 0) AS positive,
+        coalesce(sum(posts) FILTER (WHERE sentiment = 'neutral'), 0) AS neutral,
+        coalesce(sum(posts) FILTER (WHERE sentiment = 'negative'), 0) AS negative,
         sum(score_sum) / 1000000.0 / sum(posts) AS score,
         sum(rated) AS rated, sum(rating_sum) / 1000000.0 / nullif(sum(rated), 0) AS rating
     FROM daily_touchpoints GROUP BY day, brand, touchpoint""",
