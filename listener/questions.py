@@ -117,7 +117,7 @@ def _vectors(questions: Sequence[set[str]]) -> Iterator[dict[str, float]]:
     """Of length 1; a word weighs the more the fewer questions have it."""
     seen = Counter(word for words in questions for word in words)
     for words in questions:
-        weights = {word: math.log((1 + len(questions)) / seen[word]) + 1e-9 for word in words}
+        weights = {word: math.log(1 + len(questions) / seen[word]) for word in words}
         length = math.sqrt(sum(weight * weight for weight in weights.values())) or 1.0
         yield {word: weight / length for word, weight in weights.items()}
 
