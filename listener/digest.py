@@ -14,13 +14,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from listener import digest_lines as lines
-from listener import questions, trends
+from listener import events, notices, questions, trends
 from listener.charts import Picture, digest_charts, sparkline
 from listener.digest_lines import Quote, Statement
 from listener.edition import Edition
 from listener.engine.labels import PHASES
 from listener.figures import FEW, Figures, brand_name, gather, news, touchpoint_changes, touchpoint_name, usual_posts
 from listener.mail import Rendered, one_line
+from listener.schedule import day_bounds
 from listener.trends import PostRow, TrendRow
 from listener.wording import capital, count, cut, listed, wrapped
 
@@ -89,6 +90,15 @@ def _candidates(reader: sqlite3.Connection, edition: Edition, brand: str, **of: 
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Spike:
+    """An alert of these days: what happened, as far as it can be told why, and the page with its posts."""
+
+    what: str
+    why: tuple[str, ...]
+    url: str
+
+
 def _to_answer(reader: sqlite3.Connection, edition: Edition, brand: str) -> list[PostRow]:
     """Negative posts of customers, those who wait for what they bought among them; the most severe first."""
     rows = _candidates(reader, edition, brand)
@@ -125,6 +135,7 @@ class Digest:
     empty: bool
     failures: tuple[str, ...]
     statements: tuple[Statement, ...]
+    spikes: tuple[Spike, ...]
     course: str  # the last two weeks as blocks, "" where they show nothing
     pictures: tuple[Picture, ...]
     steps: tuple[Step, ...]
@@ -175,6 +186,7 @@ def build(reader: sqlite3.Connection, edition: Edition) -> Digest:
         statements=(changed, missing)
         if empty
         else (lines.phases(figures), lines.feelings(figures), changed, first, missing),
+        spikes=_spikes(reader, edition),
         course=_blocks(daily, edition),
         pictures=_pictures(daily, figures),
         steps=_steps(figures) if charted else (),
@@ -201,6 +213,25 @@ def _late(reader: sqlite3.Connection, edition: Edition) -> int:
     since = edition.now - _DAY * edition.days
     before = [edition.first - _DAY * back for back in range(1, edition.days + 1)]
     return sum(trends.late(reader, day, since) for day in before)
+
+
+def _spikes(reader: sqlite3.Connection, edition: Edition) -> tuple[Spike, ...]:
+    """What was noticed as unusual in these days, first things first."""
+    begin, _ = day_bounds(edition.first, edition.calendar.zone)
+    _, end = day_bounds(edition.day, edition.calendar.zone)
+    noticed = [
+        event
+        for event in reversed(events.since(reader, begin))
+        if begin <= event.noticed_at < end and event.brand in edition.brands
+    ]
+    return tuple(
+        Spike(
+            f"{notices.what(event)} (since {edition.calendar.clock(event.began_at, edition.day)})",
+            notices.why(event),
+            edition.posts(brand=event.brand),
+        )
+        for event in noticed
+    )
 
 
 def _course(reader: sqlite3.Connection, edition: Edition) -> Sequence[TrendRow]:

@@ -39,8 +39,8 @@ _COMMON = frozenset(
     a about advice after again all also am an and any anybody anyone anything appreciated are as at be been before
     being best better bit but by can can't could did didn't do does doesn't doing don't done else enjoy even ever
     everyone everything experience experiences feel fix for from get getting give go going good got greatly guy guys
-    had happen happened has have haven't having he hello help her here hi him his how i i'd i'll i'm i've idea if in
-    into is isn't it it's its just kind know let like look looking looks lot me mean more most much my need no not
+    had happen happened has have haven't having he hello help her here hi him his how i i'd i'll i'm i've idea ideas
+    if in into is isn't it it's its just kind know let like look looking looks lot me mean more most much my need no not
     now of off on once one only option options or other our out over own people please possible really recommend
     recommendation recommendations same say see seem seems she should similar so some somebody someone something
     start still such suggestion suggestions sure take tell than thank thanks that that's the their them then there

@@ -61,7 +61,7 @@ BESIDE = {
     "scoring": "engine",
     "figures": "edition",
     "digest_lines": "edition figures",
-    "digest": "digest_lines edition figures",
+    "digest": "digest_lines edition figures notices",
     "__main__": "cli",
     "corrections": "overruling pages rollups",
     "review": "counts search",

@@ -16,7 +16,7 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listener import trends
+from listener import events, trends
 from listener.digest import Digest, build, render
 from listener.edition import Edition
 from listener.engine.labels import MOMENTS, SENTIMENTS
@@ -320,6 +320,20 @@ def test_the_course_stands_in_the_text_as_blocks(busy: Days) -> None:
         busy.say(day=DAY - timedelta(days=back), times=back)
     text = busy.mail().text
     assert re.search(r"Posts a day, the last two weeks\n  [▁▂▃▄▅▆▇█ ]{14}\n", text)
+
+
+def test_what_was_out_of_the_ordinary_is_told_with_its_cause(busy: Days) -> None:
+    noticed = datetime(2026, 11, 21, 14, tzinfo=UTC)
+    found = {"seen": 19, "usual": 4.2, "window_h": 3, "terms": [["eggs", 9]], "sources": [["reviews", 12]], "posts": []}
+    with busy.store.writing() as connection:
+        for brand, at in ((OWN, noticed), (RIVAL, noticed), (OWN, noticed - timedelta(days=1))):
+            assert events.begin(connection, ("mentions", brand, str(at)), at - timedelta(hours=2), found, at)
+    told = busy.digest()
+    (spike,) = told.spikes
+    assert spike.what == "Harbour & Pine: 19 mentions in 3 hours, usually about 4 (since 13:00)"
+    rendered = busy.mail()
+    assert "Out of the ordinary" in rendered.text and "“eggs” (9)" in rendered.text
+    assert "“eggs” (9)" in seen(rendered)
 
 
 # For whom it is.
