@@ -1,25 +1,37 @@
 """False alarms in simulated quiet, and how soon and how often planted spikes are found.
 
-python benchmarks/alerts.py [--seeds 40]
+python benchmarks/alerts.py [--seeds 40] [--topics | --cost]
 
 Posts of an hour are counts of threads whose number varies with the hour, the weekday, the week and the day (lognormal,
 so heavier in the tail than the test supposes), each thread with replies (geometric) over the next hours. The counts go
 through what the daemon uses, hour by hour: `unusual.looks` with eight weeks of history, one alert an event, a day of
 cool-down. Six brands are watched together, from one post in a day to two hundred in an hour. A spike multiplies the
 rate of one brand for a day; it is found if an alert begins in that day.
+
+--topics: the same for new topics. --cost: what one look takes in a database with the hourly counts of a year with ten
+million posts about ten brands.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from listener import unusual
+from listener import alerting, causes, trends, unusual
 from listener.alerts import SHARES, Rules
+from listener.config import Config
+from listener.engine.labels import TOUCHPOINTS
+from listener.records import Page, Post
+from listener.store import Store
 from listener.unusual import WEEK_H, WEEKS
 
 RATES = {"1 a day": 1 / 24, "5 a day": 5 / 24, "1 an hour": 1.0, "10 an hour": 10.0, "50 an hour": 50.0,
@@ -107,10 +119,107 @@ def planted(seeds: int, times: float, rules: Rules) -> dict[str, list[int | None
     return found
 
 
+def cost() -> None:
+    """Seconds of processor for one look of the daemon, the disk's cache warm."""
+    sources, touchpoints, now = ("a", "b", "c", "d"), ("", *TOUCHPOINTS[:6]), datetime(2026, 11, 18, 10, 7, tzinfo=UTC)
+    rng = np.random.default_rng(5)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "listener.db"
+        names = [f"brand {number}" for number in range(10)]
+        hours = [f"{now - timedelta(hours=n):%Y-%m-%dT%H}" for n in range(365 * 24)]
+        with closing(Store.open(path, ZoneInfo("UTC"), author_key=b"k")) as store, store.writing() as connection:
+            connection.executemany(
+                "INSERT INTO sources (name, kind, every_s, enabled) VALUES (?, 'feeds', 3600, 1)",
+                [(s,) for s in sources],
+            )
+            connection.executemany(
+                "INSERT INTO runs (source, started_at, seconds, seen, new, skipped, outcome, error)"
+                " VALUES (?, ?, 1, 1, 1, '{}', 'ok', '')",
+                [(source, f"{hour}:00:00Z") for source in sources for hour in hours],
+            )
+            for name in names:
+                for touchpoint in touchpoints:
+                    counts = rng.poisson(114 / 12 * (1 if touchpoint == "" else 0.2), (len(hours), len(sources), 3))
+                    negative = rng.binomial(counts, 0.2)
+                    connection.executemany(
+                        "INSERT INTO hourly VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+                        [
+                            (name, touchpoint, hour, lag, source, int(counts[h, s, n]), int(negative[h, s, n]))
+                            for h, hour in enumerate(hours)
+                            for s, source in enumerate(sources)
+                            for n, lag in enumerate((0, 1, 5))
+                            if counts[h, s, n]
+                        ],
+                    )
+            rows, posts = connection.execute(
+                "SELECT count(*), sum(posts) FILTER (WHERE touchpoint = '') FROM hourly"
+            ).fetchone()
+        config = Config.model_validate(
+            {"timezone": "UTC", "database": path, "brand": [{"name": name} for name in names]}
+        )
+        spent = []
+        with closing(trends.open_reader(path, ZoneInfo("UTC"))) as reader:
+            for _ in range(3):
+                began = time.process_time()
+                found = alerting.unnoted(reader, config, now)
+                spent.append(time.process_time() - began)
+        print(f"{posts:,} posts, {rows:,} rows of hourly counts ({path.stat().st_size / 1024**2:,.0f} MB): a look "
+              f"takes {sorted(spent)[1]:.2f} s of processor, {len(found)} found")  # fmt: skip
+
+
+def topics(seeds: int) -> None:
+    """New topics in a quiet month, and how often a word is found that so many authors use on its first day.
+
+    Posts are drawn word by word from 30,000 words, the n-th as often as 1/n (Zipf): 100 posts a day, of 25 words, by an
+    author each. No word is new but for chance.
+    """
+    days, a_day, now = 56, 100, datetime(2026, 11, 18, 0, tzinfo=UTC)
+    limit, alarms = Rules().threshold("topic", 1, 24), 0
+    found: dict[int, int] = defaultdict(int)
+    for seed in range(seeds):
+        rng = np.random.default_rng([seed, 77])
+        odds = 1 / np.arange(1, 30_001)
+        words = rng.choice([f"word{_letters(n)}" for n in range(30_000)], (days * a_day, 25), p=odds / odds.sum())
+        said = [causes.Said(n + 1, "s", f"a{n}", causes.terms(" ".join(row)), 0, False, False)
+                for n, row in enumerate(words)]  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "listener.db"
+            with closing(Store.open(path, ZoneInfo("UTC"), author_key=b"k")) as store:
+                for day in range(days):
+                    posts = [Post("s", str(n), " ".join(words[n]), created_at=now)
+                             for n in range(day * a_day, (day + 1) * a_day)]  # fmt: skip
+                    store.save_page("s", Page(tuple(posts)), [{"b": "its name"}] * a_day, now)
+            with closing(trends.open_reader(path, ZoneInfo("UTC"))) as reader:
+                for day in range(days - 30, days):
+                    today = said[day * a_day : (day + 1) * a_day]
+                    alarms += len(causes.topics(reader, today, 4, limit))
+                for authors in (4, 5, 6, 8):
+                    new = [replace(post, terms=post.terms | {"bedbugs"}) for post in said[-authors:]]
+                    told = causes.topics(reader, [*said[-a_day:-authors], *new], 4, limit)
+                    found[authors] += any(topic.term == "bedbugs" for topic in told)
+    shown = ", ".join(f"{authors} authors {number / seeds:.0%}" for authors, number in found.items())
+    print(f"New topics, {seeds} quiet months of 100 posts a day: {alarms / seeds:.2f} a month, "
+          f"{SHARES['topic']:g} promised; a new word is found of {shown}")  # fmt: skip
+
+
+def _letters(number: int) -> str:
+    """A number as letters: words hold no digits."""
+    return "".join(chr(97 + int(digit)) for digit in str(number))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=40)
-    seeds = parser.parse_args().seeds
+    parser.add_argument("--cost", action="store_true")
+    parser.add_argument("--topics", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.topics:
+        topics(arguments.seeds)
+        return
+    if arguments.cost:
+        cost()
+        return
+    seeds = arguments.seeds
     began = time.monotonic()
     print(f"Quiet: {seeds} months of {len(RATES)} brands")
     for promised in (1.0, 5.0):

@@ -77,7 +77,7 @@ def look(store: Store, config: Config, now: datetime) -> int:
     if not config.alerts.enabled or events.looked(store.connection) == hour:
         return 0
     with closing(trends.open_reader(store.path, config.zone)) as reader:
-        found, over = _find(reader, config, now)
+        found, over = _find(reader, config, now - SETTLED)
     with store.writing(durable=True) as connection:
         begun = [each for each in found if events.begin(connection, each.subject, each.began_at, each.figures, now)]
         for event in over:

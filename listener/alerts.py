@@ -90,8 +90,10 @@ class _Looking:
             found = self._count(("touchpoint", brand, touchpoint))
             if found:
                 yield found
-        told = {str(term) for each in (mentions, negative) if each for term, _ in each.figures["terms"]}
-        yield from self._topics(brand, told)
+        rises = ("mentions", brand, "")
+        if not (mentions or any(event.subject == rises and event.ended_at is None for event in self.events)):
+            # What a rise is about is its cause, and told with it.
+            yield from self._topics(brand, {str(term) for term, _ in negative.figures["terms"]} if negative else set())
 
     def is_over(self, event: Event) -> bool:
         """Whether the rate is back at the usual, or has become the usual."""

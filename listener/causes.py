@@ -22,6 +22,15 @@ _SURE_Z = 2.6
 _TERMS_SHOWN, _POSTS_SHOWN = 6, 5
 _LONGEST = 3000  # characters of a post that its terms are taken from
 _WORD = re.compile(r"[^\W\d_][\w'’-]{2,30}")
+# Words that tell nothing of a cause, alone or beside another.
+_PLAIN = frozenset(
+    re.findall(
+        r"\w+",
+        """the and for you your was were are not but with that this these those they them their there have has had from our
+    all out its she her him his who what when where why how will would could should can been being than then too very
+    just any some one into about after before also did does""",
+    )
+)
 
 _POSTS = """
 SELECT p.id, p.source, p.title, p.text, p.author, p.engagement,
@@ -82,9 +91,10 @@ def said(
 
 @lru_cache(maxsize=4096)
 def terms(text: str) -> frozenset[str]:
-    """The words of a text and its pairs of neighbouring words, in lower case."""
+    """The words of a text and its pairs of neighbouring words, in lower case, without those that tell nothing."""
     words = _WORD.findall(text[:_LONGEST].casefold())
-    return frozenset(words) | frozenset(f"{one} {two}" for one, two in pairwise(words))
+    pairs = (f"{one} {two}" for one, two in pairwise(words) if one not in _PLAIN and two not in _PLAIN)
+    return (frozenset(words) - _PLAIN) | frozenset(pairs)
 
 
 def cause(

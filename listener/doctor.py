@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
-from listener import delivery, engine, sources, trends
+from listener import delivery, engine, hours, sources, trends, webhooks
 from listener.config import Config
 from listener.engine import checkpoint
 from listener.errors import ListenerError
@@ -49,6 +49,7 @@ def examine(config: Config, now: datetime) -> Iterator[Finding]:
         ("daemon", _daemon),
         ("sources", _sources),
         ("mail", _mail),
+        ("alerts", _alerts),
     )
     for what, look in looks:
         try:
@@ -211,3 +212,22 @@ def _mail(config: Config, now: datetime) -> Iterator[Finding]:
                     remedy = f"ask whether it came; `listener digest --date {period} --to {recipient}` sends a copy"
                 what = "digest" if cadence in ("daily", "weekly") else cadence
                 yield Finding("mail", "wrong", f"{what} of {period} to {recipient}: {state} ({detail})", remedy)
+
+
+def _alerts(config: Config, now: datetime) -> Iterator[Finding]:
+    if not config.alerts.enabled:
+        yield Finding("alerts", "ok", "switched off")
+        return
+    for webhook in config.webhooks:
+        webhooks.check(webhook)
+        yield Finding(
+            f"webhook {webhook.name}", "ok", "its address and secret are there; `listener alerts --send` tries it"
+        )
+    if not config.database.exists():
+        return
+    with closing(trends.open_reader(config.database, config.zone)) as reader:
+        frame = hours.frame(reader, now, config.zone)
+    if frame is None:
+        yield Finding("alerts", "ok", "no source was asked for four weeks yet, so what is usual cannot be told")
+    else:
+        yield Finding("alerts", "ok", f"{count(len(frame.ends) - 1, 'week')} of history tell what is usual")

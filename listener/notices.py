@@ -76,7 +76,7 @@ def what(event: Event) -> str:
     told = f"{brand}: {count(int(found['seen']), noun)}{about} in {hours}, {usually(float(found['usual']))}"
     share, usual = found.get("share"), found.get("usual_share")
     if share is not None and usual is not None:
-        told += f"; {share:.0%} of {'these' if about else 'all'} posts, usually {usual:.0%}"
+        told += f"; that is {share:.0%} of {'those' if about else 'all'} posts, usually {usual:.0%}"
     return told
 
 

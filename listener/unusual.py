@@ -53,13 +53,15 @@ def looks(weeks: Weeks, least: int, windows: tuple[int, ...] = WINDOWS_H) -> Ite
     NaN stands for an hour that is no evidence.
     """
     for window in windows:
-        found = look(weeks, window)
-        if found is not None and found.seen >= least and found.seen >= LEAST_RATIO * found.usual:
+        found = look(weeks, window, LEAST_RATIO)
+        if found is not None and found.seen >= least and found.p < 1:
             yield found
 
 
-def look(weeks: Weeks, window: int) -> Look | None:
-    """The count of one window and its chance; None where fewer than four earlier weeks tell what is usual."""
+def look(weeks: Weeks, window: int, ratio: float = 1.0) -> Look | None:
+    """The count of one window and its chance, 1 up to `ratio` times the usual; None where fewer than four earlier weeks
+    tell what is usual.
+    """
     seen = int(np.nansum(weeks[0, :window]))
     past = weeks[1:, :window].sum(axis=1)
     past = past[~np.isnan(past)]
@@ -67,7 +69,7 @@ def look(weeks: Weeks, window: int) -> Look | None:
         return None
     usual = float(past.mean())
     p = 1.0
-    if seen > usual:
+    if seen and seen >= ratio * usual:
         p = chance(seen, int(past.sum()), len(past), 1 / variation(weeks[1:], window))
     return Look(window, seen, usual, int(past.min()), int(past.max()), len(past), p)
 

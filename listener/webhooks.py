@@ -38,6 +38,15 @@ def signature(key: str, content: bytes, now: datetime) -> str:
     return f"t={time},v1={hmac.digest(key.encode(), f'{time}.'.encode() + content, 'sha256').hex()}"
 
 
+def check(webhook: WebhookSettings) -> None:
+    """Raises SourceError when something it needs is not there: its secret, its address, or Apprise."""
+    if webhook.kind == "apprise":
+        _service(webhook)
+    elif webhook.secret is not None:
+        webhook.secret.read(f"[[webhook]] {webhook.name} secret")
+        webhook.address()
+
+
 def post(
     webhook: WebhookSettings, payload: Mapping[str, Any], settings: HttpSettings, now: datetime,
     verify: bool | str = True,
@@ -73,6 +82,13 @@ def pass_on(webhook: WebhookSettings, title: str, text: str) -> None:
     """Hands a text to a chat service. Raises SourceError: Disabled without Apprise or its address, Broken for an
     address it does not know, Retry where the service did not take the text.
     """
+    service, plain = _service(webhook)
+    if not service.notify(title=title, body=text, body_format=plain):
+        raise Retry(f"[[webhook]] {webhook.name}: the service did not take the message")
+
+
+def _service(webhook: WebhookSettings) -> tuple[Any, Any]:
+    """The chat service, and Apprise's name for plain text."""
     try:
         import apprise
     except ImportError:
@@ -82,5 +98,4 @@ def pass_on(webhook: WebhookSettings, title: str, text: str) -> None:
     service = apprise.Apprise()
     if not service.add(webhook.address()):
         raise Broken(f"[[webhook]] {webhook.name}: its url is no address that Apprise knows")
-    if not service.notify(title=title, body=text, body_format=apprise.NotifyFormat.TEXT):
-        raise Retry(f"[[webhook]] {webhook.name}: the service did not take the message")
+    return service, apprise.NotifyFormat.TEXT

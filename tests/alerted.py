@@ -90,6 +90,10 @@ class Weeks:
             by_hour.setdefault(collected or hour, []).append(post)
         for came, posts in by_hour.items():
             self.store.save_page("forum", Page(tuple(posts)), [{brand: "its name"}] * len(posts), came)
+        self.judge(negative=negative, touchpoints=touchpoints)
+
+    def judge(self, *, negative: bool = False, touchpoints: tuple[str, ...] = ()) -> None:
+        """Gives every post that waits the same verdict."""
         while waiting := self.store.pending("m1", 5000):
             sentiment = "negative" if negative else "neutral"
             self.store.save_verdicts([verdict(p, sentiment=sentiment, touchpoints=touchpoints) for p in waiting], NOW)

@@ -127,7 +127,7 @@ def counted_rollup(connection: sqlite3.Connection) -> Rollup:
         hour, lag = (created or collected)[:13], str(int(min(max(came_at - at, 0), 168)))
         felt = {"posts": 1, "negative": int(sentiment == "negative" and not unread), "unread": unread}
         for brand in brands[post_id] or [""]:
-            for about in ("", *touchpoints[post_id]):
+            for about in ("", *touchpoints[post_id]) if created else ():
                 sums["hourly", brand, about, hour, lag, source].update(felt)
             key = (day, brand, source, "" if abstained else moment, "" if unread else sentiment)
             labels = zip(("moment", "sentiment"), key[3:], strict=True)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from listener import alerting, causes, events, hours, notices, trends, unusual
 from listener.config import Config
 from listener.events import Event
+from listener.records import Page, Post
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,15 @@ def test_old_posts_that_come_in_late_are_no_rise(weeks: Weeks) -> None:
     """A source that shows two hundred older posts at once: they were written in the weeks before."""
     times = [NOW - timedelta(hours=2 * n + 30) for n in range(200)]
     weeks.say(times, [f"room view lobby {n}" for n in range(200)], lag=timedelta(hours=0), collected=NOW)
+    assert noticed(weeks) == []
+
+
+def test_posts_of_untold_date_are_no_rise(weeks: Weeks) -> None:
+    """A source that tells no dates, asked again after an outage: all that was written meanwhile comes at once."""
+    posts = tuple(Post("forum", f"undated {n}", f"room view lobby {n}", author=f"a{n}") for n in range(80))
+    links = [{BRAND: "its name"}] * len(posts)
+    weeks.store.save_page("forum", Page(posts), links, NOW - timedelta(minutes=30))
+    weeks.judge()
     assert noticed(weeks) == []
 
 

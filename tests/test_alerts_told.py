@@ -346,3 +346,17 @@ def test_the_daemon_tells_what_was_noticed(store: Store) -> None:
             _until(lambda: server.requests, path)
             _stop(process)
     assert json.loads(server.requests[0].body)["event"]["seen"] == 41
+
+
+def test_the_doctor_looks_whether_a_webhook_has_what_it_needs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = '[[webhook]]\nname = "desk"\nurl = "https://desk.example.org/in"\nsecret = { env = "DESK_KEY" }\n'
+    path = _file(store, hook)
+
+    def findings(code: int) -> dict[str, tuple[str, str]]:
+        found = json.loads(run("doctor", "--config", path, "--json", code=code).stdout)
+        return {each["what"]: (each["state"], each["detail"]) for each in found}
+
+    assert findings(0)["webhook desk"][0] == "ok"
+    monkeypatch.delenv("DESK_KEY")
+    state, detail = findings(1)["alerts"]
+    assert state == "wrong" and "DESK_KEY" in detail

@@ -144,3 +144,28 @@ def test_a_list_is_left_by_mail_and_promises_no_click_that_nobody_answers() -> N
     assert mail["List-Unsubscribe"] == "<mailto:listener@example.org?subject=unsubscribe>"
     assert mail["List-Unsubscribe-Post"] is None
     assert mail["Auto-Submitted"] == "auto-generated" and mail["Date"].datetime == NOW
+
+
+def test_a_weekly_digest_goes_out_for_the_last_whole_week_and_once(tmp_path: Path) -> None:
+    (tmp_path / "listener.toml").write_text(
+        'timezone = "UTC"\ndatabase = "listener.db"\n[[brand]]\nname = "Harbour"\n'
+        '[mail]\nvia = "files"\nfolder = "box"\n'
+        '[[recipient]]\nemail = "anna@example.org"\ncadence = "weekly"\nweekday = "wednesday"\n'
+    )
+    options = ["--config", str(tmp_path / "listener.toml")]
+    (tmp_path / "posts.jsonl").write_text('{"id": "1", "text": "The Harbour is lovely", "created_at": "2026-01-02"}\n')
+    CliRunner().invoke(main, ["import", str(tmp_path / "posts.jsonl"), "--source", "survey", *options])
+    for day in (
+        "2026-01-07",
+        "2026-01-13",
+    ):  # the week to Tuesday 6 January, and that to the 13th
+        result = CliRunner().invoke(main, ["digest", "--date", day, "--send", *options])
+        assert result.exit_code == 0, result.output
+    names = sorted(path.name for path in (tmp_path / "box" / "anna@example.org").glob("*.eml"))
+    assert names == ["digest-2026-01-06.eml", "digest-2026-01-13.eml"]
+    taken = email.message_from_bytes(
+        (tmp_path / "box" / "anna@example.org" / names[0]).read_bytes(), policy=email.policy.default
+    )
+    assert "week to Tue 6 Jan" in taken["Subject"]
+    again = CliRunner().invoke(main, ["digest", "--date", "2026-01-09", "--send", *options])
+    assert "had it already" in again.output

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 # `lag`: hours from the hour it was written in to that in which it was collected. By it the count of an earlier week can
 # be asked for as it was known then, which is what the present, of which posts are still to come, may be compared with.
-_WHEN = """substr(coalesce(p.created_at, p.collected_at), 1, 13) AS hour,
-        min(max(strftime('%s', p.collected_at) / 3600
-            - strftime('%s', coalesce(p.created_at, p.collected_at)) / 3600, 0), 168) AS lag"""
+_WHEN = """substr(p.created_at, 1, 13) AS hour,
+        min(max(strftime('%s', p.collected_at) / 3600 - strftime('%s', p.created_at) / 3600, 0), 168) AS lag"""
 
 _WHAT = "1 AS posts, v.sentiment = 'negative' AND NOT v.unread AS negative, v.unread"
 
-_LIVE = "p.deleted_at IS NULL AND p.copy_of IS NULL"
+# Posts of untold date would all fall into the hour of their fetch, which after an outage looks like a rise.
+_LIVE = "p.created_at IS NOT NULL AND p.deleted_at IS NULL AND p.copy_of IS NULL"
 
 # Two views of one table: SQLite does not carry the choice of some posts into the halves of a union.
 _VIEWS = (
