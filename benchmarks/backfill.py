@@ -23,8 +23,10 @@ from zoneinfo import ZoneInfo
 from listener import engine
 from listener.archives import Job, local, reading
 from listener.config import ModelSettings
+from listener.engine.onnx import OnnxClassifier
 from listener.rows import Privacy
 from listener.sources.files import Settings
+from listener.text import model_input
 
 
 def texts(corpora: Path, number: int) -> list[str]:
@@ -42,6 +44,25 @@ def processor_s(who: int) -> float:
     return used.ru_utime + used.ru_stime
 
 
+def by_length(posts: list[str]) -> None:
+    """What a second of one core scores, of short posts, of these, and of texts as long as the model reads."""
+    model = OnnxClassifier(engine.folder(ModelSettings()), threads=1)
+    read = [model_input("", text) for text in posts]
+    tokens = [len(each.ids) for each in model.tokenizer.encode_batch_fast(read)]
+    groups = {
+        "15 to 25 tokens": [text for text, number in zip(read, tokens, strict=True) if 15 <= number <= 25][:800],
+        "these posts": read[::3],
+        "twelve of them joined": [" ".join(read[at : at + 12]) for at in range(0, 2400, 12)],
+    }
+    for name, group in groups.items():
+        mean = statistics.mean(len(each.ids) for each in model.tokenizer.encode_batch_fast(group))
+        begun = time.process_time()
+        for at in range(0, len(group), 512):
+            model.classify(group[at : at + 512])
+        rate = len(group) / (time.process_time() - begun)
+        print(f"{name}: {mean:.0f} tokens in the mean, {rate:.0f} rows a second of one core, the model alone")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpora", type=Path)
@@ -50,6 +71,7 @@ def main() -> None:
     given = parser.parse_args()
     posts = texts(given.corpora, given.rows)
     print(f"{len(posts):,} posts, {statistics.mean(map(len, posts)):.0f} characters in the mean, one file")
+    by_length(posts)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         archive = folder / "a.jsonl"
