@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -216,6 +217,13 @@ def test_what_cannot_be_done_is_said(at: Path, arguments: list[str], said: str) 
     (at / "a.csv").write_text("id,body\n1,Lovely\n")
     result = CliRunner().invoke(main, ["backfill", *arguments])
     assert result.exit_code in (1, 2) and said in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is here")
+def test_without_ray_it_says_what_to_install(at: Path) -> None:
+    (at / "a.jsonl").write_bytes(lines(rows(1)))
+    said = listener("backfill", "a.jsonl", "out", "--source", "old", "--engine", "ray", code=1).stderr
+    assert "listener-daemon[archives,ray]" in said and "Traceback" not in said
 
 
 # --- what dies on the way ---
