@@ -55,7 +55,7 @@ def backfill(
     need_packages()
     begun = time.monotonic()
     job = _job(config, output, name, reading)
-    found, lost = archive.find(inputs)
+    found, lost = archive.find(inputs, job.output)
     report = Report(lost)
     with ExitStack() as stack:
         stack.enter_context(_alone(job.output))
