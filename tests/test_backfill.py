@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -201,6 +202,8 @@ def test_its_own_result_is_not_taken_for_an_archive(at: Path) -> None:
     backfill("a.jsonl")
     report = backfill("out", code=1, out="twice")
     assert "`listener import` takes its folder" in report["troubles"][0]["why"]
+    beside = backfill(".")  # the result lies in the folder that is read
+    assert (beside["files"]["before"], beside["troubles"]) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -216,6 +219,13 @@ def test_what_cannot_be_done_is_said(at: Path, arguments: list[str], said: str) 
     (at / "a.csv").write_text("id,body\n1,Lovely\n")
     result = CliRunner().invoke(main, ["backfill", *arguments])
     assert result.exit_code in (1, 2) and said in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is here")
+def test_without_ray_it_says_what_to_install(at: Path) -> None:
+    (at / "a.jsonl").write_bytes(lines(rows(1)))
+    said = listener("backfill", "a.jsonl", "out", "--source", "old", "--engine", "ray", code=1).stderr
+    assert "listener-daemon[archives,ray]" in said and "Traceback" not in said
 
 
 # --- what dies on the way ---
@@ -234,7 +244,7 @@ def test_kill_9_at_any_moment_and_again_gives_each_row_once(at: Path) -> None:
         expected += [post["id"] for post in posts]
         (at / f"{number}.jsonl").write_bytes(lines(posts))
     delays = random.Random(2026)
-    for _ in range(4):
+    for _ in range(3):
         running = start(at, "*.jsonl", "out", "--workers", "2")
         time.sleep(delays.uniform(0.7, 2.0))
         running.send_signal(signal.SIGKILL)
@@ -245,23 +255,41 @@ def test_kill_9_at_any_moment_and_again_gives_each_row_once(at: Path) -> None:
     assert not list((at / "out" / "_backfill").glob("tmp-*"))
 
 
-def test_a_worker_that_is_killed_costs_nothing(at: Path) -> None:
+def scoring(running: subprocess.Popen[str]) -> list[Any]:
+    """The two workers of a backfill, once they have their models."""
     import psutil
 
-    posts = rows(1600)
-    (at / "a.jsonl").write_bytes(lines(posts))
-    running = start(at, "a.jsonl", "out", "--workers", "2")
-    end = time.monotonic() + 30
-    while True:  # until both workers have their model and score
-        assert time.monotonic() < end
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         workers = [each for each in psutil.Process(running.pid).children() if "spawn_main" in " ".join(each.cmdline())]
         if len(workers) == 2 and all(each.memory_info().rss > 100 * 2**20 for each in workers):
-            break
+            return workers
         time.sleep(0.05)
-    workers[0].kill()
+    raise AssertionError("the workers did not begin")
+
+
+def test_ctrl_c_ends_at_once_with_its_workers_and_the_next_run_goes_on(at: Path) -> None:
+    (at / "a.jsonl").write_bytes(lines(rows(1100)))
+    (at / "b.jsonl").write_bytes(lines(rows(1100, 2000)))
+    running = start(at, "*.jsonl", "out", "--workers", "2")
+    workers = scoring(running)
+    running.send_signal(signal.SIGINT)
+    assert "stopped" in running.communicate(timeout=30)[1] and running.returncode == 130
+    for worker in workers:
+        worker.wait(timeout=5)
+    (at / "a.jsonl").write_bytes(lines(rows(3)))
+    (at / "b.jsonl").write_bytes(lines(rows(3, 2000)))
+    assert backfill("*.jsonl")["rows_out"] == 6 and len(stored()) == 6
+
+
+def test_a_worker_that_is_killed_costs_nothing(at: Path) -> None:
+    posts = rows(1100)
+    (at / "a.jsonl").write_bytes(lines(posts))
+    running = start(at, "a.jsonl", "out", "--workers", "2")
+    scoring(running)[0].kill()
     out, errors = running.communicate(timeout=90)
     assert running.returncode == 0, errors
-    assert json.loads(out)["rows_out"] == 1600
+    assert json.loads(out)["rows_out"] == 1100
     assert [row[0] for row in stored()] == [post["id"] for post in posts]
 
 

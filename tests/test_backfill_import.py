@@ -133,7 +133,7 @@ def test_an_edited_text_keeps_its_own_verdict(at: Path) -> None:
 def test_authors_who_are_to_be_forgotten_are_not_brought_back(at: Path) -> None:
     backfill()
     taken()
-    listener("forget", "--author", "Ann")
+    assert str(at / "out") in listener("forget", "--author", "Ann").stdout  # it holds her words, and cannot be changed
     (at / "listener.db").rename(at / "was.db")
     taken()  # into a new database: all three
     assert query("SELECT count(*) FROM posts") == [(3,)]

@@ -78,6 +78,9 @@ def check(path: Path) -> None:
         assert db.execute(chained).fetchone() == (0,)
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []
         db.execute("INSERT INTO posts_fts (posts_fts, rank) VALUES ('integrity-check', 1)")
+        live = "SELECT source, count(*) FROM posts WHERE deleted_at IS NULL GROUP BY source ORDER BY 1"
+        counted = "SELECT source, posts FROM stored WHERE posts <> 0 ORDER BY 1"
+        assert db.execute(live).fetchall() == db.execute(counted).fetchall()
 
 
 def brought(into: Path, *others: Path) -> list[Merged]:

@@ -18,6 +18,7 @@ from listener.archives import Batch, Done, Input, Job
 from listener.archives.scoring import Scorer, work
 from listener.errors import ListenerError
 
+_STOPPED = "stopped before it was done; the same command goes on"
 _AHEAD = 2  # batches that wait for each worker
 
 _job: Job
@@ -38,9 +39,11 @@ def run(inputs: Sequence[Input], job: Job, workers: int, on_rows: Callable[[int]
             for each in waiting:
                 yield each.result()
         finally:
-            for each in waiting:  # Ctrl-C: those that were not begun are for the next run
+            left = [each for each in waiting if not each.done()]
+            for each in left:
                 each.cancel()
-            pool.stopped = True
+            if left:  # Ctrl-C: what was not done is for the next run
+                pool.stop()
 
 
 class _Pool:
@@ -52,7 +55,7 @@ class _Pool:
         self._alone = threading.Lock()
         self._apart: ProcessPoolExecutor | None = None
         self._pool = self._start(workers)
-        self.stopped = False
+        self._stopped = False
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +63,14 @@ class _Pool:
     def __exit__(self, *_: object) -> None:
         for pool in filter(None, (self._pool, self._apart)):
             pool.shutdown(cancel_futures=True)
+
+    def stop(self) -> None:
+        """Lets go of what waits; batches that are being scored are of no use any more."""
+        with self._lock:
+            self._stopped = True
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        for worker in multiprocessing.active_children():
+            worker.terminate()
 
     def _start(self, workers: int) -> ProcessPoolExecutor:
         # Not forked: this process has threads, whose locks a copy would inherit.
@@ -78,8 +89,8 @@ class _Pool:
 
     def _submit(self, batch: Batch) -> Future[Any]:
         with self._lock:
-            if self.stopped:
-                raise ListenerError("stopped before it was done; the same command goes on")
+            if self._stopped:
+                raise ListenerError(_STOPPED)
             try:
                 return self._pool.submit(_score, batch)
             except BrokenProcessPool:
@@ -90,7 +101,9 @@ class _Pool:
     def _result(self, batch: Batch, future: Future[Any]) -> Any:
         try:
             table = future.result()
-        except BrokenProcessPool:
+        except BrokenProcessPool as error:
+            if self._stopped:
+                raise ListenerError(_STOPPED) from error
             table = self._scored_alone(batch)
         self._on_rows(len(batch.posts))
         return table

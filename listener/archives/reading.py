@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 from listener.archives import Done, Input
 from listener.errors import Broken, ListenerError
 from listener.sources.columns import Wanted
+from listener.sources.rejects import SUFFIX
 from listener.sources.rows import HEAD_BYTES, Row, Rows, rows_of
 
 _SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet")
@@ -26,13 +27,16 @@ _CHUNK = 2**20
 OURS = b"listener"  # key of our word in the metadata of a Parquet file
 
 
-def find(names: Iterable[str]) -> tuple[list[Input], list[Done]]:
-    """The files that names, folders, globs and addresses mean, each once, and what could not be found."""
+def find(names: Iterable[str], output: str = "") -> tuple[list[Input], list[Done]]:
+    """The files that names, folders, globs and addresses mean, each once, and what could not be found.
+
+    What lies under `output` is left out where a folder or glob holds it, so that a result may lie beside its inputs.
+    """
     found: dict[str, Input] = {}
     lost = []
     for name in names:
         try:
-            inputs = list(_meant(name))
+            inputs = list(_meant(name, output))
         except (ImportError, ValueError) as error:  # a protocol that needs another package, or that nobody knows
             inputs, why = [], f"{name}: {error}"
         except OSError as error:
@@ -45,7 +49,7 @@ def find(names: Iterable[str]) -> tuple[list[Input], list[Done]]:
     return list(found.values()), lost
 
 
-def _meant(name: str) -> Iterator[Input]:
+def _meant(name: str, output: str) -> Iterator[Input]:
     import fsspec.core
 
     fs, path = fsspec.core.url_to_fs(name)
@@ -54,17 +58,26 @@ def _meant(name: str) -> Iterator[Input]:
     elif fs.isdir(path):
         paths = [each for each in fs.find(path) if _known(each)]
     else:
-        paths = [path] if fs.exists(path) else []
+        output, paths = "", [path] if fs.exists(path) else []
     for each in sorted(paths):
+        if output and fs.unstrip_protocol(each).startswith(f"{_full(output)}/"):
+            continue
         info = fs.info(each)
         if info["type"] == "file":
             address = each if "file" in _protocols(fs) else fs.unstrip_protocol(each)
             yield Input(address, int(info["size"] or 0), _version(info))
 
 
+def _full(address: str) -> str:
+    import fsspec.core
+
+    fs, path = fsspec.core.url_to_fs(address)
+    return str(fs.unstrip_protocol(path)).rstrip("/")
+
+
 def _known(path: str) -> bool:
     name = _unpacked_name(path.rpartition("/")[2].lower())
-    return name.endswith(_SUFFIXES) and not name.startswith((".", "_"))
+    return name.endswith(_SUFFIXES) and not name.startswith((".", "_")) and not name.endswith(SUFFIX)
 
 
 def _unpacked_name(name: str) -> str:

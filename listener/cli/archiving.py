@@ -55,7 +55,7 @@ def backfill(
     need_packages()
     begun = time.monotonic()
     job = _job(config, output, name, reading)
-    found, lost = archive.find(inputs)
+    found, lost = archive.find(inputs, job.output)
     report = Report(lost)
     with ExitStack() as stack:
         stack.enter_context(_alone(job.output))
@@ -71,6 +71,7 @@ def backfill(
             done = local.run(found, job, workers or (1 if config.model.heads else local.cores()), advance)
         report.inputs.extend(done)
     report.seconds = time.monotonic() - begun
+    _remember(config, job)
     if json_:
         as_json(report.as_json())
     else:
@@ -102,6 +103,15 @@ def _job(config: Config, output: str, name: str, reading: dict[str, Any]) -> Job
         zone=config.zone,
         now=now_utc(),
     )
+
+
+def _remember(config: Config, job: Job) -> None:
+    """Has the database know that this folder holds what people wrote: `listener forget` is to tell of it."""
+    from listener import pipeline
+
+    if "://" not in job.output and config.database.exists():
+        with pipeline.open_store(config) as store:
+            store.note_file(Path(job.output), "backfill", job.now)
 
 
 def _alone(output: str) -> ExitStack:

@@ -197,6 +197,8 @@ def _import_results(config: Config, folders: tuple[Path, ...], name: str, brand:
         pipeline.relink(store, config)
         for part in parts:
             total += importing.take(store, config, part, name, brand, now_utc(), advance)
+        for folder in folders:
+            store.note_file(folder.absolute(), "backfill", now_utc())
     told = total.as_json()
     if json_:
         as_json(told)

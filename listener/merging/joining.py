@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -76,10 +77,16 @@ def joined(mine: Version, theirs: Version, in_charge: str | None, zone: ZoneInfo
 def _said(mine: Version, theirs: Version, newer: Version) -> tuple[Row, ...]:
     """What people said on both machines. What was taken back on one is; of the rest the last holds, for its text."""
     found: dict[tuple[str, ...], Row] = {}
-    for each in (*mine.corrections, *theirs.corrections):
-        ident = tuple(str(value) for name, value in each.items() if name not in ("ended_at", "ended"))
-        found[ident] = max(found.get(ident, each), each, key=_over)
-    said = [found[ident] for ident in sorted(found, key=lambda ident: (found[ident]["at"], ident))]
+    for version in (mine, theirs):
+        times: Counter[tuple[str, ...]] = Counter()
+        for each in version.corrections:
+            same = tuple(str(value) for name, value in each.items() if name not in ("ended_at", "ended"))
+            times[same] += 1  # a person may say the same twice within a second
+            ident = (*same, str(times[same]))
+            found[ident] = max(found.get(ident, each), each, key=_over)
+    # Of those of one second the one that held was the last.
+    order = sorted(found, key=lambda ident: (found[ident]["at"], found[ident]["ended_at"] is None, ident))
+    said = [found[ident] for ident in order]
     left = [each for each in said if not _over(each)[0] and each["text_hash"] == newer.row["text_hash"]]
     return tuple(_settled(each, left, newer) for each in said)
 
