@@ -51,7 +51,7 @@ SELECT count(*) FROM posts WHERE day = :day AND collected_at > :after AND delete
 
 # Of one brand, on some days, at all sources or at some.
 _SOME = "brand = :brand AND day IN (SELECT value FROM json_each(:days))"
-_SOME_AT = f"{_SOME} AND source IN (SELECT value FROM json_each(:sources))"
+_SOME_AT = f"{_SOME} AND source IN (SELECT value FROM json_each(:sources))"  # noqa: S608  # SQL of ours
 
 _TOUCHPOINTS = """
 SELECT touchpoint, sentiment, sum(posts) FROM daily_touchpoints WHERE {which} GROUP BY 1, 2

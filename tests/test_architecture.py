@@ -17,8 +17,8 @@ LAYERS = (
     "settings secrets receivers engine.checkpoint example config log walls transport stream http mail backups"
     " migrations wording delivery webhooks fields",
     "sources engine scoring rollups backlog rows days copies pages ledger events agenda rechecks erasure overruling"
-    " judgements corrections store counts shares newest search filters breakdowns impacts changes questions health exports"
-    " trends review charts hours causes troubles",
+    " judgements corrections store counts shares newest search filters breakdowns impacts changes questions health"
+    " exports trends review charts hours causes troubles",
     "edition figures digest_lines digest alerts notices",
     "linking tally backtest",
     "pipeline alerting upkeep",
