@@ -67,7 +67,7 @@ def fill(connection: sqlite3.Connection) -> None:
     put(connection, "digests", recipient="ann@example.org", cadence="daily", period="2026-11-20", state="sent",
         claimed_at="2026-11-21T06:00:00Z", attempts=1)  # fmt: skip
     connection.executemany("INSERT INTO meta VALUES (?, ?)", [("model", "m1"), ("zone", "Europe/Oslo")])
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'daily_pairs'").fetchone():
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'daily_moments'").fetchone():
         rollups.rebuild(connection)  # later migrations leave the rollups as they are
 
 
