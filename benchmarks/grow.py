@@ -52,6 +52,7 @@ role = "competitor"
 """
 
 YEAR = {"since": (corpus.END - timedelta(days=366)).date(), "until": (corpus.END - timedelta(days=2)).date()}
+HALF = (corpus.END - timedelta(days=184)).date()
 DAY = (corpus.END - timedelta(days=3)).date()
 
 
@@ -60,6 +61,9 @@ def reads(reader: Any, config: Config) -> Iterator[tuple[str, str, Callable[[], 
 
     def trend(name: str, **given: Any) -> tuple[str, str, Callable[[], Any]]:
         return "trend", f"a year by {name}", lambda: trends.trends(reader, **{**YEAR, **given})
+
+    def part(name: str, per: Any) -> tuple[str, str, Callable[[], Any]]:
+        return "trend", f"a year by {name}", lambda: trends.parts(reader, per, "week", **YEAR)
 
     def find(name: str, query: str, **given: Any) -> tuple[str, str, Callable[[], Any]]:
         return "search" if query else "posts", name, lambda: search.posts(reader, query, **given)
@@ -76,6 +80,12 @@ def reads(reader: Any, config: Config) -> Iterator[tuple[str, str, Callable[[], 
     yield trend("week, two touchpoints", by="week", touchpoints=["staff", "price"])
     yield trend("week, all filters but words", by="week", brands=[brand], sources=[source], moments=["tmot"],
                 sentiments=["negative"], touchpoints=["staff"])  # fmt: skip
+    for per in ("source", "moment", "touchpoint", "rating"):
+        yield part(f"week, taken apart by {per}", per)
+    yield "trend", "a year: share of voice by week", lambda: trends.voice(reader, "week", **YEAR)
+    yield "trend", "a year: pairs of brands", lambda: trends.pairs(reader, **YEAR)
+    yield "trend", "a year: what each touchpoint does", lambda: trends.impact(reader, **YEAR)
+    yield "trend", "half a year against the half before", lambda: trends.changes(reader, HALF, YEAR["until"])
     yield trend("week, a rare word", by="week", query=corpus.rare())
     yield trend("week, a common word", by="week", query=corpus.COMMON)
     yield find("a rare word", corpus.rare())

@@ -14,7 +14,7 @@ import fill
 
 TABLES = (
     "meta", "sources", "posts", "mentions", "verdicts", "verdict_touchpoints", "pending", "daily", "daily_touchpoints",
-    "daily_pairs", "daily_moments", "daily_brands", "daily_sources", "daily_touched", "signatures", "stored",
+    "daily_pairs", "hourly", "daily_moments", "daily_brands", "daily_sources", "daily_touched", "signatures", "stored",
     "runs", "gaps",
 )  # fmt: skip
 
