@@ -19,6 +19,7 @@ from listener.engine import checkpoint
 from listener.errors import ConfigError, ModelError, QueryError
 from listener.example import example
 from listener.query import brand_query
+from listener.secrets import Secret
 from listener.settings import (
     AlertSettings,
     BrandSettings,
@@ -314,10 +315,19 @@ def _no_brand(name: str, brands: Iterable[str]) -> str:
 
 
 def _warnings(config: Config) -> Iterator[str]:
-    secret_files = {
+    secret_files: dict[str, Path | None] = {
         "[mail] password_file": config.mail.password_file,
         "[privacy] key_file": config.privacy.key_file or config.database.parent / "listener.key",
     }
+    for source in config.sources:
+        for key, told in source.options.items():  # as { file = "its-path" }; the rest is for the kind to check
+            if isinstance(told, dict) and isinstance(told.get("file"), str):
+                folder = config.path.parent if config.path else Path.cwd()
+                secret_files[f'[[source]] "{source.name}" {key}'] = folder / Path(told["file"]).expanduser()
+    for webhook in config.webhooks:
+        for key, secret in (("url", webhook.url), ("secret", webhook.secret)):
+            if isinstance(secret, Secret):
+                secret_files[f'[[webhook]] "{webhook.name}" {key}'] = secret.file
     for place, path in secret_files.items():
         if (
             os.name == "posix"

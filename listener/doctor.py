@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,17 +15,23 @@ from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
-from listener import delivery, engine, hours, sources, trends, webhooks
+from listener import delivery, engine, hours, sources, trends, vitals, webhooks
 from listener.config import Config
-from listener.engine import checkpoint
+from listener.engine import Judge, checkpoint
 from listener.errors import ListenerError
 from listener.language import LANGUAGES, base
+from listener.pipeline import CLASSIFY_AT_ONCE as AT_ONCE
 from listener.text import model_input
-from listener.wording import count, listed
+from listener.wording import count, listed, span
 
 LEAST_FREE = 500 * 1024**2  # bytes; a busy day of posts is some tens of megabytes
 BACKLOG_OLD = timedelta(hours=6)
 DIGEST_OLD = timedelta(days=14)  # whether an older digest came is no longer worth asking
+
+_TYPICAL = "We stayed at the hotel by the harbour for two nights and would have liked a quieter room for that price."
+_SAMPLE = 64
+_TICK_S = 2.0  # until the daemon looks at the queue again
+_BUSY = 0.8  # a machine that is busier with verdicts than that has no room for a day with more posts than usual
 
 State = Literal["ok", "warning", "wrong"]
 
@@ -92,8 +99,10 @@ def _database(config: Config, now: datetime) -> Iterator[Finding]:
         (posts,) = reader.execute("SELECT count(*) FROM posts WHERE deleted_at IS NULL").fetchone()
         yield Finding("database", "ok", f"{path}: {count(posts, 'post')}, {path.stat().st_size / 1024**2:,.0f} MB")
         yield from _backlog(reader, now)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        yield Finding("database", "warning", f"{path} can be read by other users of this machine", f"chmod 600 {path}")
+    for file in sorted({path, *path.parent.glob(f"{path.name}-*"), *path.parent.glob(f"{path.name}.m*")}):
+        if stat.S_IMODE(file.stat().st_mode) & 0o077:
+            told = f"{file} can be read by other users of this machine"
+            yield Finding("database", "warning", told, f"chmod 600 {file}")
 
 
 def _backlog(reader: sqlite3.Connection, now: datetime) -> Iterator[Finding]:
@@ -124,12 +133,37 @@ def _model(config: Config, now: datetime) -> Iterator[Finding]:
     classifier = engine.load(config.model)
     (scores,) = classifier.classify([model_input("", "Is the hotel by the harbour worth the price?")])
     yield Finding("model", "ok", f"{classifier.model} answers (a question before buying is judged {scores.moment!r})")
+    if config.database.exists():
+        yield _pace(classifier, config, now)
     judged = listed([LANGUAGES.get(language, language) for language in classifier.languages])
     yield Finding("languages", "ok", f"posts in {judged} are judged, those in other languages are not")
     for brand in config.brands:
         for language in sorted({base(tag) for tag in brand.locales} - {"", *classifier.languages}):
             told = f"{brand.name} is listened for in {LANGUAGES[language]}, which no model here knows"
             yield Finding("languages", "warning", told, f'give it one: [model.languages] {language} = "FOLDER"')
+
+
+def _pace(classifier: Judge, config: Config, now: datetime) -> Finding:
+    """How far the verdicts may lag behind the posts on this machine, by what it judges in a moment."""
+    texts = [model_input("", f"{_TYPICAL} ({number})") for number in range(_SAMPLE)]
+    began = time.perf_counter()
+    classifier.classify(texts)
+    rate = _SAMPLE / max(1e-6, time.perf_counter() - began)
+    with closing(trends.open_reader(config.database, config.zone)) as reader:
+        waiting, came = vitals.read(reader, now).waiting, vitals.came_in(reader, now)
+    told = (
+        f"some {rate:,.0f} posts a second are judged here: a new one within {_seconds(_TICK_S + AT_ONCE / rate)}"
+        + (f", the last of the {waiting:,} that wait within {_seconds(_TICK_S + waiting / rate)}" if waiting else "")
+        + f"; {came:,} came in within 24 hours, {came / (rate * 86400):.1%} of what can be judged in that time"
+    )
+    if came > _BUSY * rate * 86400:
+        remedy = "give the daemon more cores ([model] threads), or fetch from fewer places: the oldest wait ever longer"
+        return Finding("pace", "warning", told, remedy)
+    return Finding("pace", "ok", told)
+
+
+def _seconds(number: float) -> str:
+    return f"{number:.0f} s" if number < 120 else span(timedelta(seconds=number))
 
 
 def _daemon(config: Config, now: datetime) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import math
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -16,6 +17,8 @@ from listener.schedule import local_day
 from listener.text import fingerprint
 
 Authors = Literal["hash", "plain", "drop"]
+
+_USER = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/?#]*@", re.I)  # the name and password of a feed's address, handed down
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def post_row(source: str, post: Post, now: datetime, zone: ZoneInfo, privacy: Pr
         "source": source,
         "native_id": storable(post.native_id),
         "kind": post.kind,
-        "url": storable(post.url),
+        "url": storable(_USER.sub(r"\1", post.url)),
         "title": title,
         "text": text,
         "author": privacy.author(source, storable(post.author)),

@@ -36,7 +36,7 @@ BESIDE = {
     "example": "settings",
     "secrets": "fields",
     "engine": "settings",
-    "config": "settings engine example",
+    "config": "settings secrets engine example",
     "transport": "settings config",
     "stream": "settings config transport",
     "http": "settings config transport stream walls",

@@ -151,6 +151,19 @@ def test_doctor_names_what_is_wrong_and_the_remedy(at):
     assert {finding["state"] for finding in findings} <= {"ok", "warning", "wrong"}
 
 
+def test_doctor_tells_how_far_verdicts_may_lag_and_who_can_read_the_files(at):
+    listener("import", "posts.jsonl", "--source", "s")
+    for name in ("listener.db", "listener.db.m003"):
+        (at / name).touch()
+        (at / name).chmod(0o644)
+    findings = json.loads(listener("doctor", "--json").stdout)
+    (pace,) = [each["detail"] for each in findings if each["what"] == "pace"]
+    assert re.search(r"some [\d,]+ posts a second are judged here: a new one within \d+ s, the last of the \d+", pace)
+    readable = "\n".join(each["detail"] for each in findings)
+    for name in ("listener.db", "listener.db.m003"):
+        assert f"{at / name} can be read by other users" in readable
+
+
 def test_doctor_sees_a_damaged_database(at):
     listener("import", "posts.jsonl", "--source", "survey")
     (at / "listener.db").write_bytes(b"no database at all" * 500)

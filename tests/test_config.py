@@ -318,6 +318,19 @@ def test_secrets_that_others_can_read_are_warned_of(write, tmp_path: Path) -> No
     assert not any(str(secret) in warning for warning in warnings(config))
 
 
+def test_secret_files_of_sources_and_webhooks_are_looked_at_too(write, tmp_path: Path) -> None:
+    for name in ("token", "key"):
+        (tmp_path / name).write_text("s3cret")
+        (tmp_path / name).chmod(0o644)
+    path = write(
+        '[[source]]\nname = "social"\nkind = "mastodon"\ntoken = { file = "token" }\n'
+        '[[webhook]]\nname = "hook"\nurl = "https://example.org/"\nsecret = { file = "key" }\n'
+    )
+    found = "\n".join(warnings(load(path)))
+    assert f'[[source]] "social" token: others can read {tmp_path}/token' in found
+    assert f'[[webhook]] "hook" secret: others can read {tmp_path}/key' in found
+
+
 def test_settings_that_do_nothing_are_warned_of(write) -> None:
     assert warnings(load(write("[[brand]]\nname = 'A'"))) == []
     text = "[[source]]\nname='a'\nkind='x'\n[[recipient]]\nemail='a@b.c'\n"

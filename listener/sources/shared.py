@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from listener.errors import Retry, SourceError
-from listener.http import Response
+from listener.http import Response, public_url
 from listener.records import Page
-from listener.text import from_html
+from listener.text import fingerprint, from_html
 
 _MAX_TEXT = 100_000  # characters of one post; what is longer is no post
 _MAX_MARKUP = 500_000
@@ -69,13 +69,13 @@ def each_address(
     ask: Callable[[str, str, str], Response],
     read: Callable[[str, Response], Page],
 ) -> Iterator[Page]:
-    """One Page for each address. The cursor is {address: {"etag", "modified"}}.
+    """One Page for each address. The cursor is {address, as `kept_address` has it: {"etag", "modified"}}.
 
     `ask` gets address, etag and modified; `read` makes a page of a reply. An address that fails does not keep the
     others from being read: the first error is raised when all have had their turn. After a Retry the other addresses
     of that host are left for the next run.
     """
-    marks = {address: dict((cursor or {}).get(address) or {}) for address in addresses}
+    marks = {address: dict((cursor or {}).get(kept_address(address)) or {}) for address in addresses}
     # Another one begins each minute: when a host allows ten requests a run, the eleventh address has its turn too.
     first = int(now.timestamp() // 60) % len(addresses)
     failure: SourceError | None = None
@@ -95,9 +95,15 @@ def each_address(
         if not response.unchanged:
             named = {"etag": response.headers.get("etag", ""), "modified": response.headers.get("last-modified", "")}
             marks[address] = {key: value for key, value in named.items() if value}
-        yield replace(page, cursor={known: dict(mark) for known, mark in marks.items() if mark})
+        yield replace(page, cursor={kept_address(known): dict(mark) for known, mark in marks.items() if mark})
     if failure:
         raise failure
+
+
+def kept_address(address: str) -> str:
+    """An address as a bookmark may name it: where it holds a secret, that is left out, and a hash tells it apart."""
+    shown = public_url(address)
+    return address if shown == address else f"{shown}#{fingerprint(address)[:12]}"
 
 
 def plain(markup: object) -> str:

@@ -16,7 +16,7 @@ from listener.http import Get, Response, charset, public_url
 from listener.records import Gap, Page
 from listener.sources import About, jsonld, microdata, rdfa
 from listener.sources.reviewnodes import Nodes, has_aggregate, once, read_review, reviews_of
-from listener.sources.shared import Addresses
+from listener.sources.shared import Addresses, kept_address
 from listener.sources.turns import each_in_turn
 from listener.text import canonical_url
 from listener.walls import is_html
@@ -57,13 +57,15 @@ def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: d
 
     A walk from page to page ends where a page brings no review that is new. Only its last page moves the bookmark.
     """
-    marks: dict[str, Mapping[str, Any]] = {url: dict((cursor or {}).get(url) or {}) for url in settings.addresses}
+    marks: dict[str, Mapping[str, Any]] = {
+        url: dict((cursor or {}).get(kept_address(url)) or {}) for url in settings.addresses
+    }
 
     def walk(url: str) -> Iterator[Page]:
         for page, mark in _walk(settings, url, marks[url], get, now, name):
             if mark is not None:
                 marks[url] = mark
-            done = {known: dict(told) for known, told in marks.items() if told}
+            done = {kept_address(known): dict(told) for known, told in marks.items() if told}
             yield replace(page, cursor=done if mark is not None else None)
 
     yield from each_in_turn(settings.addresses, walk, now, lambda url: urlsplit(url).hostname)
