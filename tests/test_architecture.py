@@ -14,7 +14,7 @@ import pytest
 # A module imports from the rows above its own. A package name stands for every module in it.
 LAYERS = (
     "records errors text terms language query schedule resources unusual engine.labels crash",
-    "settings secrets receivers engine.checkpoint example config log walls transport stream http mail backups"
+    "settings secrets receivers choice engine.checkpoint example config log walls transport stream http mail backups"
     " migrations wording delivery webhooks fields notify pulse",
     "sources engine scoring rollups backlog rows days copies pages ledger events agenda rechecks erasure overruling"
     " judgements corrections store counts shares newest search filters breakdowns impacts changes questions health"
@@ -36,7 +36,7 @@ BESIDE = {
     "example": "settings",
     "secrets": "fields",
     "engine": "settings",
-    "config": "settings engine example",
+    "config": "settings choice engine example",
     "transport": "settings config",
     "stream": "settings config transport",
     "http": "settings config transport stream walls",
