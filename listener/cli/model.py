@@ -102,7 +102,7 @@ def classify(config: Config, file: IO[bytes] | None) -> None:
     show_default=True,
     help="Share of the starting weights in the result: with --base, what that model knew is kept.",
 )
-@click.option("--seed", default=1, show_default=True, help="Same seed, same machine, same model.")
+@click.option("--seed", default=1, show_default=True, help="With --labels: same seed, same machine, same model.")
 @click.option("--no-use", is_flag=True, help="Do not put the model to use, however good it is.")
 @click.option("--json", "json_", is_flag=True, help="Without --labels: what came of it, as JSON.")
 @common
@@ -120,7 +120,7 @@ def train(config: Config, out: Path | None, version: str | None, no_use: bool, j
             raise click.UsageError("--out and --version belong to --labels, which is not given")
         from listener.cli.models import train_own
 
-        train_own(config, options["seed"], json_=json_, no_use=no_use)
+        train_own(config, json_=json_, no_use=no_use)
         return
     if out is None or version is None:
         raise click.UsageError("--labels needs --version and --out")

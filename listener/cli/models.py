@@ -100,7 +100,7 @@ def compare(
     _show_compared([judge.model for judge in judges], posts, guesses, examples, json_)
 
 
-def train_own(config: Config, seed: int, *, json_: bool, no_use: bool) -> None:
+def train_own(config: Config, *, json_: bool, no_use: bool) -> None:
     """Trains on the corrections of the database and puts the model to use when nothing speaks against it."""
     from importlib.util import find_spec
 
@@ -121,7 +121,6 @@ def train_own(config: Config, seed: int, *, json_: bool, no_use: bool) -> None:
             base,
             engine.load(config.model),
             choice.home(config.database),
-            seed=seed,
             reading=advance,
         )
     promote = not (result.against or no_use or config.names_model)

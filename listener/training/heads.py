@@ -22,9 +22,8 @@ from listener.training.dataset import UNKNOWN, Example
 PULL = 0.3  # of the released weights; the sum of squared distances costs this much
 _BIAS_PULL = 0.03
 TRUST = 0.5  # the released model's share of what is rehearsed, beside the label
-FOLDS = 5
-_TEMPERATURES = np.geomspace(1.0, 4.0, 60)  # never surer than the regression: what is new to it is not so easy
-_FEWEST = 50  # corrections that a temperature is fitted on
+_TEMPERATURES = np.geomspace(0.5, 4.0, 90)
+_FEWEST = 50  # posts that a temperature is fitted on
 
 Doubles = NDArray[np.float64]
 
@@ -90,11 +89,10 @@ def _together(*parts: tuple[Lesson, float]) -> Lesson:
     )
 
 
-def fit(prior: Heads, taught: Lesson, rehearsed: Lesson, share: float, start: Heads | None = None) -> Heads:
+def fit(prior: Heads, taught: Lesson, rehearsed: Lesson, share: float) -> Heads:
     """The heads that say best what they were taught, and what is rehearsed with the weight `share`, and stay near
-    `prior`. One that was taught nothing stays as it is. `start` is where to look first; it changes the time alone.
+    `prior`. One that was taught nothing stays as it is.
     """
-    start = start or prior
     weight, bias = prior.weight.copy(), prior.bias.copy()
     both = _together((taught, 1.0), (rehearsed, share))
     first = 0
@@ -103,9 +101,7 @@ def fit(prior: Heads, taught: Lesson, rehearsed: Lesson, share: float, start: He
         if not np.isnan(taught.targets[:, first]).all():
             known = ~np.isnan(both.targets[:, first])
             material = Lesson(both.features[known], both.targets[known, rows], both.weights[known])
-            weight[rows], bias[rows] = _fit_head(
-                (weight[rows], bias[rows]), (start.weight[rows], start.bias[rows]), material, exclusive
-            )
+            weight[rows], bias[rows] = _fit_head(weight[rows], bias[rows], material, exclusive)
         first += len(labels)
     return Heads(weight, bias)
 
@@ -115,24 +111,14 @@ def between(first: Heads, second: Heads, share: float) -> Heads:
     return Heads((1 - share) * first.weight + share * second.weight, (1 - share) * first.bias + share * second.bias)
 
 
-def unseen(prior: Heads, fitted: Heads, taught: Lesson, rehearsed: Lesson, share: float, seed: int) -> Floats:
-    """Logits (n, 27) of what was taught, each by heads that were not taught it: in folds.
+def calibrated(fitted: Heads, drawn: Lesson, was: Calibration) -> Calibration:
+    """Temperatures by posts that were drawn at random; thresholds stay as they `were`.
 
-    A head judges what it was fitted on too surely, so its own answers could not calibrate it.
+    What the heads were taught could not tell: they know it by heart, and it was chosen for being hard. A temperature
+    changes no verdict, so that the same posts may measure those.
     """
-    fold = np.random.default_rng(seed).permutation(len(taught.features)) % FOLDS
-    logits = np.zeros((len(taught.features), WIDTH), dtype=np.float32)
-    for number in range(FOLDS):
-        out = fold == number
-        kept = Lesson(taught.features[~out], taught.targets[~out], taught.weights[~out])
-        logits[out] = fit(prior, kept, rehearsed, share, fitted).logits(taught.features[out])
-    return logits
-
-
-def calibrated(logits: Floats, taught: Lesson, was: Calibration) -> Calibration:
-    """Temperatures by the logits of `unseen`; thresholds stay as they `were`."""
-    by_moment, by_sentiment, _ = split(logits)
-    moments, sentiments, _ = np.split(taught.targets, [len(MOMENTS), len(MOMENTS) + len(SENTIMENTS)], axis=1)
+    by_moment, by_sentiment, _ = split(fitted.logits(drawn.features))
+    moments, sentiments, _ = np.split(drawn.targets, [len(MOMENTS), len(MOMENTS) + len(SENTIMENTS)], axis=1)
     return Calibration(
         moment_temperature=_temperature(by_moment, moments),
         sentiment_temperature=_temperature(by_sentiment, sentiments),
@@ -152,14 +138,11 @@ def _target(example: Example) -> Doubles:
     return row
 
 
-def _fit_head(
-    prior: tuple[Doubles, Doubles], start: tuple[Doubles, Doubles], taught: Lesson, exclusive: bool
-) -> tuple[Doubles, Doubles]:
+def _fit_head(weight: Doubles, bias: Doubles, taught: Lesson, exclusive: bool) -> tuple[Doubles, Doubles]:
     """By weighted cross-entropy, softmax where labels are `exclusive`, sigmoid each where not, and the pull."""
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
-    weight, bias = prior
     features, targets, weights = taught.features, taught.targets, taught.weights
 
     def cost(moved: Doubles) -> tuple[float, Doubles]:
@@ -178,10 +161,10 @@ def _fit_head(
         )
         return float(weights @ loss + PULL * (by_weight**2).sum() + _BIAS_PULL * (by_bias**2).sum()), slope
 
-    first = np.concatenate([(start[0] - weight).ravel(), start[1] - bias])
+    start = np.zeros(weight.size + bias.size)
     options = {"maxiter": 300, "ftol": 1e-6}
     with threadpool_limits(1):
-        found = minimize(cost, first, jac=True, method="L-BFGS-B", options=options).x
+        found = minimize(cost, start, jac=True, method="L-BFGS-B", options=options).x
     return weight + found[: weight.size].reshape(weight.shape), bias + found[weight.size :]
 
 

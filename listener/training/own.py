@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,6 @@ def train(
     in_charge: Classifier,
     home: Path,
     *,
-    seed: int = 1,
     reading: Callable[[int], object] = bool,
 ) -> Result:
     """Trains heads on `teaching` beside those of `base` and writes the model to a new folder in `home`.
@@ -127,7 +126,7 @@ def train(
     taught = heads.lesson(encoder, teaching, reading)
     known = [example for path in resources.rehearsal_files() for example in read_labels(path)]
     rehearsed = heads.rehearsal(heads.lesson(encoder, known, reading), prior)
-    trial = _least_change(base, encoder, prior, taught, rehearsed, seed)
+    trial = _least_change(base, encoder, prior, taught, rehearsed, heads.lesson(encoder, measuring, reading))
     folder = _new_folder(home)
     name = _write(folder, base, encoder, trial.heads, trial.calibration)
     comparisons = compare(measuring, in_charge, OnnxClassifier(folder)) if measuring else ()
@@ -142,7 +141,7 @@ def train(
         comparisons,
         (*_against(comparisons), *against),
     )
-    _write_card(folder, base, result, seed, taught)
+    _write_card(folder, base, result, taught)
     return result
 
 
@@ -155,22 +154,23 @@ class _Trial:
     fallen: Sequence[gate.Fall]
 
 
-def _least_change(base: Path, encoder: Encoder, prior: Heads, taught: Lesson, rehearsed: Lesson, seed: int) -> _Trial:
+def _least_change(
+    base: Path, encoder: Encoder, prior: Heads, taught: Lesson, rehearsed: Lesson, drawn: Lesson
+) -> _Trial:
     """The heads that learn most without a fall below a floor; the most careful ones where all of them fall."""
-    floors = read_labels(resources.floors_file())
+    floors, was = read_labels(resources.floors_file()), encoder.classifier.calibration
     held = encoder.features([example.text for example in floors])
     for share in REHEARSED:
         fitted = heads.fit(prior, taught, rehearsed, share)
-        unseen = heads.unseen(prior, fitted, taught, rehearsed, share, seed)
         for moved in MOVED if share == REHEARSED[-1] else MOVED[:1]:
             reached = heads.between(prior, fitted, moved)
-            half_way = (1 - moved) * prior.logits(taught.features) + moved * unseen
-            calibration = heads.calibrated(half_way, taught, encoder.classifier.calibration)
-            answers = _Answers(to_scores(reached.logits(held), calibration))
-            fallen = gate.falls(_floors(base), resources.floors_file(), evaluate(answers, floors))
-            trial = _Trial(reached, calibration, share, moved, fallen)
-            if not fallen:
-                return trial
+            at_random = heads.calibrated(reached, drawn, was)
+            for calibration in (at_random, replace(at_random, moment_temperature=1.0, sentiment_temperature=1.0)):
+                answers = _Answers(to_scores(reached.logits(held), calibration))
+                fallen = gate.falls(_floors(base), resources.floors_file(), evaluate(answers, floors))
+                trial = _Trial(reached, calibration, share, moved, fallen)
+                if not fallen:
+                    return trial
     return trial
 
 
@@ -256,11 +256,10 @@ def _write(folder: Path, base: Path, encoder: Encoder, fitted: Heads, calibratio
     return f"{config['name']}-{version}"
 
 
-def _write_card(folder: Path, base: Path, result: Result, seed: int, taught: Lesson) -> None:
+def _write_card(folder: Path, base: Path, result: Result, taught: Lesson) -> None:
     """card.json: what the model was made of. No text of a post is in it."""
     card = {
         "base": json.loads((base / "config.json").read_text(encoding="utf-8"))["version"],
-        "seed": seed,
         "corrections": hashlib.sha256(taught.features.astype("<f4").tobytes() + taught.targets.tobytes()).hexdigest(),
         "pull": heads.PULL,
         "trust": heads.TRUST,
