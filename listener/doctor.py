@@ -14,17 +14,24 @@ from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
-from listener import delivery, engine, sources, trends
+from listener import delivery, drift, engine, sources, trends
 from listener.config import Config
 from listener.engine import checkpoint
 from listener.errors import ListenerError
 from listener.language import LANGUAGES, base
+from listener.schedule import local_day
 from listener.text import model_input
 from listener.wording import count, listed
 
 LEAST_FREE = 500 * 1024**2  # bytes; a busy day of posts is some tens of megabytes
 BACKLOG_OLD = timedelta(hours=6)
 DIGEST_OLD = timedelta(days=14)  # whether an older digest came is no longer worth asking
+
+_DRIFTS = {
+    "agreement": "you and the model agree on {} of the posts drawn at random",
+    "unsure": "the model is unsure of {} of the posts",
+    "unknown words": "{} of the words are none the model knows",
+}
 
 State = Literal["ok", "warning", "wrong"]
 
@@ -46,6 +53,7 @@ def examine(config: Config, now: datetime) -> Iterator[Finding]:
         ("database", _database),
         ("disk", _disk),
         ("model", _model),
+        ("drift", _drift),
         ("daemon", _daemon),
         ("sources", _sources),
         ("mail", _mail),
@@ -129,6 +137,22 @@ def _model(config: Config, now: datetime) -> Iterator[Finding]:
         for language in sorted({base(tag) for tag in brand.locales} - {"", *classifier.languages}):
             told = f"{brand.name} is listened for in {LANGUAGES[language]}, which no model here knows"
             yield Finding("languages", "warning", told, f'give it one: [model.languages] {language} = "FOLDER"')
+
+
+def _drift(config: Config, now: datetime) -> Iterator[Finding]:
+    if not config.database.exists():
+        return
+    with closing(trends.open_reader(config.database, config.zone)) as reader:
+        tokenizer = None if config.model.heads else engine.folder(config.model) / "tokenizer.json"
+        found = drift.drift(reader, local_day(now, config.zone), tokenizer)
+    for each in found:
+        before, lately = each.before.value, each.lately.value
+        if lately is None:
+            continue
+        told = f"{_DRIFTS[each.what].format(f'{lately:.1%}')} in the last 30 days ({each.lately.n:,})"
+        told += f", {before:.1%} in the 90 before ({each.before.n:,})" if before is not None else ""
+        remedy = "`listener review` asks you about them, and `listener train` learns from that" if each.worse else ""
+        yield Finding("drift", "warning" if each.worse else "ok", told, remedy)
 
 
 def _daemon(config: Config, now: datetime) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ LAYERS = (
     " migrations wording delivery webhooks fields notify pulse",
     "sources engine scoring rollups backlog rows days copies pages ledger events agenda rechecks erasure overruling"
     " judgements corrections store counts shares newest search filters breakdowns impacts changes questions health"
-    " journey dossier exports trends review charts hours causes troubles vitals",
+    " journey dossier exports trends review drift charts hours causes troubles vitals",
     "edition figures digest_lines digest alerts notices",
     "linking tally backtest",
     "pipeline archives merging alerting upkeep",
@@ -65,6 +65,7 @@ BESIDE = {
     "__main__": "cli",
     "corrections": "overruling pages rollups",
     "review": "counts search",
+    "drift": "counts",
     "receivers": "fields secrets",
     "settings": "fields receivers",
     "delivery": "settings config mail",
