@@ -21,7 +21,7 @@ from listener.training.dataset import UNKNOWN, Example
 
 PULL = 0.3  # of the released weights; the sum of squared distances costs this much
 _BIAS_PULL = 0.03
-TRUST = 0.5  # the released model's share of what is rehearsed, beside the label
+TRUST = 0.2  # the released model's share of what is rehearsed, beside the label
 _TEMPERATURES = np.geomspace(0.5, 4.0, 90)
 _FEWEST = 50  # posts that a temperature is fitted on
 
