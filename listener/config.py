@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from listener import choice
 from listener.engine import checkpoint
 from listener.errors import ConfigError, ModelError, QueryError
 from listener.example import example
@@ -104,11 +105,25 @@ def load(path: Path | None, database: Path | str | None = None) -> Config:
         problems += _disagreements(config)
     if problems:
         raise ConfigError(_listed(path, problems))
+    config = config.model_copy(update={"names_model": config.model.folder is not None})
     named = str(database) if database else os.environ.get("LISTENER_DB")
-    if not named:
+    if named:
+        chosen = _database(named)
+        config = config.model_copy(update={"database": chosen, "named_database": chosen if database else None})
+    return with_model(config)
+
+
+def with_model(config: Config) -> Config:
+    """The configuration with the model that `listener models use` put in charge; itself when that is so already.
+
+    Raises ModelError when the file that says which cannot be read.
+    """
+    if config.names_model:
         return config
-    chosen = _database(named)
-    return config.model_copy(update={"database": chosen, "named_database": chosen if database else None})
+    folder = choice.in_use(config.database)
+    if folder == config.model.folder:
+        return config
+    return config.model_copy(update={"model": config.model.model_copy(update={"folder": folder})})
 
 
 def options(source: SourceSettings, model: type[Model], path: Path | None) -> Model:

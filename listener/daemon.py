@@ -268,11 +268,13 @@ class Daemon:
             self._fetching.discard(name)
 
     def _classify(self) -> None:
-        config = self._config
+        with self._handing_out:  # `listener models use` may have put another in charge
+            config = self._config = configuration.with_model(self._config)
 
         def interrupted() -> bool:  # asked between batches
             self._pulse.beat("classify", SILENT_S["classify"])
-            return self._stopping.is_set() or self._config is not config
+            changed = self._config is not config or configuration.with_model(config) is not config
+            return self._stopping.is_set() or changed
 
         with self._store() as store:
             if self._loaded is None or self._loaded[0] is not config:  # its folder or threshold may have changed

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
-from listener import delivery, engine, hours, sources, trends, vitals, webhooks
+from listener import delivery, drift, engine, hours, sources, trends, vitals, webhooks
 from listener.config import Config
 from listener.engine import Judge, checkpoint
 from listener.errors import ListenerError
 from listener.language import LANGUAGES, base
 from listener.pipeline import CLASSIFY_AT_ONCE as AT_ONCE
+from listener.schedule import local_day
 from listener.text import model_input
 from listener.wording import count, listed, span
 
@@ -32,6 +33,11 @@ _TYPICAL = "We stayed at the hotel by the harbour for two nights and would have 
 _SAMPLE = 64
 _TICK_S = 2.0  # until the daemon looks at the queue again
 _BUSY = 0.8  # a machine that is busier with verdicts than that has no room for a day with more posts than usual
+_DRIFTS = {
+    "agreement": "you and the model agree on {} of the posts drawn at random",
+    "unsure": "the model is unsure of {} of the posts",
+    "unknown words": "{} of the words are none the model knows",
+}
 
 State = Literal["ok", "warning", "wrong"]
 
@@ -53,6 +59,7 @@ def examine(config: Config, now: datetime) -> Iterator[Finding]:
         ("database", _database),
         ("disk", _disk),
         ("model", _model),
+        ("drift", _drift),
         ("daemon", _daemon),
         ("sources", _sources),
         ("mail", _mail),
@@ -164,6 +171,22 @@ def _pace(classifier: Judge, config: Config, now: datetime) -> Finding:
 
 def _seconds(number: float) -> str:
     return f"{number:.0f} s" if number < 120 else span(timedelta(seconds=number))
+
+
+def _drift(config: Config, now: datetime) -> Iterator[Finding]:
+    if not config.database.exists():
+        return
+    with closing(trends.open_reader(config.database, config.zone)) as reader:
+        tokenizer = None if config.model.heads else engine.folder(config.model) / "tokenizer.json"
+        found = drift.drift(reader, local_day(now, config.zone), tokenizer)
+    for each in found:
+        before, lately = each.before.value, each.lately.value
+        if lately is None:
+            continue
+        told = f"{_DRIFTS[each.what].format(f'{lately:.1%}')} in the last 30 days ({each.lately.n:,})"
+        told += f", {before:.1%} in the 90 before ({each.before.n:,})" if before is not None else ""
+        remedy = "`listener review` asks you about them, and `listener train` learns from that" if each.worse else ""
+        yield Finding("drift", "warning" if each.worse else "ok", told, remedy)
 
 
 def _daemon(config: Config, now: datetime) -> Iterator[Finding]:

@@ -50,6 +50,16 @@ WHERE c.shown = 'random' AND c.model <> '' AND coalesce(c.ended, '') NOT IN ('un
 ORDER BY 1, c.id
 """
 
+# What holds of a text that is still there, and whether it was ever shown at random.
+_LABELLED = """
+SELECT p.source, p.native_id, p.title, p.text, c.moment, c.sentiment, c.touchpoints,
+    EXISTS (SELECT 1 FROM corrections r WHERE r.post_id = p.id AND r.shown = 'random') AS drawn
+FROM corrections c JOIN posts p ON p.id = c.post_id
+WHERE c.ended_at IS NULL AND p.deleted_at IS NULL AND p.expired_at IS NULL AND p.text_hash = c.text_hash
+    AND coalesce(c.moment, c.sentiment, c.touchpoints) IS NOT NULL
+ORDER BY p.id
+"""
+
 _HISTORY = """
 SELECT id, moment, sentiment, touchpoints, not_brands, place, shown, at, model, model_moment, model_sentiment,
     model_abstained, ended_at, ended
@@ -91,6 +101,18 @@ class Agreement:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A post with what a person said of it; None where they said nothing."""
+
+    name: str  # source/native id
+    title: str
+    text: str
+    moment: str | None
+    sentiment: str | None
+    touchpoints: tuple[str, ...] | None
+
+
 def apart(source: str, native_id: str) -> bool:
     """Whether this post measures the model, and so may never teach it. The same for ever."""
     return _draw(source, native_id) < APART
@@ -105,8 +127,10 @@ def queue(
     since: date | None = None,
     until: date | None = None,
     limit: int = 20,
+    share: float = APART,
 ) -> list[Queued]:
     """Up to `limit` judged posts that nobody has corrected yet, random ones spread among those that teach most.
+    `share` of them are random: 1 for those alone.
 
     Looks at the newest posts that fit. Raises ListenerError for a name that does not exist.
     """
@@ -119,11 +143,9 @@ def queue(
     rows = [dict(row) for row in _rows(reader, _CANDIDATES, values)]
     measuring = sorted((row for row in rows if apart(row["source"], row["native_id"])), key=_draw_of)
     teaching = [row for row in rows if not apart(row["source"], row["native_id"])]
-    some = min(len(measuring), round(APART * limit))
-    chosen: dict[int, tuple[Why, dict[str, Any]]] = {
-        row["id"]: ("uncertain", row) for row in _diverse(_ranked(teaching), limit - some)
-    }
-    some = min(len(measuring), limit - len(chosen)) if len(chosen) < limit - some else some
+    some = min(len(measuring), round(share * limit))
+    picked = _diverse(_ranked(teaching), limit - some) if share < 1 else []
+    chosen: dict[int, tuple[Why, dict[str, Any]]] = {row["id"]: ("uncertain", row) for row in picked}
     chosen |= {row["id"]: ("random", row) for row in measuring[:some]}
     # In an order that tells nobody which is which.
     ids = sorted(chosen, key=lambda post_id: hashlib.sha256(str(post_id).encode()).digest())
@@ -149,6 +171,25 @@ def agreement(
         return []
     groups["all"] = [row for group in groups.values() for row in group]
     return [_agreement(period, group) for period, group in groups.items()]
+
+
+def labelled(reader: sqlite3.Connection) -> tuple[list[Labelled], list[Labelled]]:
+    """The posts that people labelled: those that may teach a model, and those that measure it. No post is in both.
+
+    A post that is kept apart and was never shown at random is in neither: the person chose it.
+    """
+    teaching: list[Labelled] = []
+    measuring: list[Labelled] = []
+    for row in _rows(reader, _LABELLED, ()):
+        post = Labelled(
+            f"{row['source']}/{row['native_id']}", row["title"], row["text"], row["moment"], row["sentiment"],
+            None if row["touchpoints"] is None else tuple(json.loads(row["touchpoints"])),
+        )  # fmt: skip
+        if not apart(row["source"], row["native_id"]):
+            teaching.append(post)
+        elif row["drawn"]:
+            measuring.append(post)
+    return teaching, measuring
 
 
 def history(reader: sqlite3.Connection, post_id: int) -> list[dict[str, Any]]:

@@ -268,6 +268,7 @@ class Config(Settings):
 
     path: Path | None = None
     named_database: Path | None = None  # by the command line, which outranks the file, at a reload too
+    names_model: bool = False  # the file has a [model] folder, which outranks `listener models use`
     timezone: Zone = Field("", description="The time zone in which days begin and end; empty: the system's.")
     database: FilePath = Field(Path("data/listener.db"), description="Where everything is stored.")
     brands: list[BrandSettings] = Field([], alias="brand")

@@ -14,11 +14,11 @@ import pytest
 # A module imports from the rows above its own. A package name stands for every module in it.
 LAYERS = (
     "records errors text terms language query schedule resources unusual engine.labels crash",
-    "settings secrets receivers engine.checkpoint example config log walls transport stream http mail backups"
+    "settings secrets receivers choice engine.checkpoint example config log walls transport stream http mail backups"
     " migrations wording delivery webhooks fields notify pulse",
     "sources engine scoring rollups backlog rows days copies pages ledger events agenda rechecks erasure overruling"
     " judgements corrections store counts shares newest search filters breakdowns impacts changes questions health"
-    " journey dossier exports trends review charts hours causes troubles vitals",
+    " journey dossier exports trends review drift charts hours causes troubles vitals",
     "edition figures digest_lines digest alerts notices",
     "linking tally backtest",
     "pipeline archives merging alerting upkeep",
@@ -36,7 +36,7 @@ BESIDE = {
     "example": "settings",
     "secrets": "fields",
     "engine": "settings",
-    "config": "settings secrets engine example",
+    "config": "settings secrets engine example choice",
     "transport": "settings config",
     "stream": "settings config transport",
     "http": "settings config transport stream walls",
@@ -78,6 +78,7 @@ BESIDE = {
     "vitals": "health",
     "journey": "counts filters shares",
     "dossier": "search",
+    "drift": "counts",
 }
 CLOCK = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.sleep"}
 MAY_LOOK_AT_THE_CLOCK = {"cli", "daemon", "http", "training"}

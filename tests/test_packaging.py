@@ -57,6 +57,8 @@ def test_the_wheel_carries_code_templates_model_and_demo_posts(wheel: Path, repo
     wanted = {f"listener/{file}" for file in _tracked(repo / "listener")}
     wanted |= {f"listener/_models/{file}" for file in _tracked(repo / "models")}
     wanted |= {f"listener/_demo/{file}" for file in _tracked(repo / "data/demo")}
+    wanted |= {f"listener/_data/gate/{file}" for file in _tracked(repo / "data/gate")}
+    wanted |= {f"listener/_data/labels/{file.name}" for file in (repo / "data/labels").glob("written-*.jsonl")}
     assert wanted - carried == set()
     assert any(name.startswith("listener/templates/") for name in carried)
     strangers = {name for name in carried - wanted if ".dist-info/" not in name}

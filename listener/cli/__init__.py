@@ -16,6 +16,7 @@ from listener.cli import (
     keeping,
     mailing,
     model,
+    models,
     operating,
     reading,
     reviewing,
@@ -74,6 +75,7 @@ for _errand in (
     archiving,
     mailing,
     model,
+    models,
     evaluating,
 ):
     for _command in _errand.COMMANDS:

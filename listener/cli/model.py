@@ -1,4 +1,4 @@
-"""Commands around the model: classify, train."""
+"""Commands around the model: classify, train (on corrections: see models)."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def classify(config: Config, file: IO[bytes] | None) -> None:
     say(f"{count(waiting, 'post')} judged" if waiting else "Every stored post has its verdict.")
 
 
-@click.command(short_help="Trains a model of your own on labelled posts.")
+@click.command(short_help="Trains a model of your own, on your corrections or on labelled posts.")
 @click.option(
     "--labels",
     multiple=True,
-    required=True,
     type=FILE,
-    help='Labelled posts, JSON Lines of {"id", "text", "moment", "sentiment", "touchpoints"}. May be repeated.',
+    help='Train a whole encoder on these instead: JSON Lines of {"id", "text", "moment", "sentiment", "touchpoints"}. '
+    "May be repeated.",
 )
 @click.option("--corpora", type=FOLDER, help="Where labels without a text find it: a folder of SET.jsonl.gz.")
 @click.option(
@@ -87,11 +87,10 @@ def classify(config: Config, file: IO[bytes] | None) -> None:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Where the model goes. A checkpoint in it is resumed.",
+    help="With --labels: where the model goes. A checkpoint in it is resumed.",
 )
 @click.option("--name", default="listener-minilm", show_default=True, help="Name of the model.")
-@click.option("--version", "version", required=True, help="Its version, stored with every verdict.")
+@click.option("--version", "version", help="With --labels: its version, stored with every verdict.")
 @click.option("--passes", default=4, show_default=True, help="Passes over the labelled posts.")
 @click.option("--sentiment-passes", default=2.0, show_default=True, help="Passes over the sentiment texts.")
 @click.option("--unlabelled-passes", default=2.0, show_default=True, help="Passes over the unlabelled texts.")
@@ -103,19 +102,35 @@ def classify(config: Config, file: IO[bytes] | None) -> None:
     show_default=True,
     help="Share of the starting weights in the result: with --base, what that model knew is kept.",
 )
-@click.option("--seed", default=1, show_default=True, help="Same seed, same machine, same model.")
-def train(out: Path, name: str, version: str, **options: Any) -> None:
-    """Fine-tunes an encoder on labelled posts and writes a model folder the engine loads (int8 ONNX).
+@click.option("--seed", default=1, show_default=True, help="With --labels: same seed, same machine, same model.")
+@click.option("--no-use", is_flag=True, help="Do not put the model to use, however good it is.")
+@click.option("--json", "json_", is_flag=True, help="Without --labels: what came of it, as JSON.")
+@common
+def train(config: Config, out: Path | None, version: str | None, no_use: bool, json_: bool, **options: Any) -> None:
+    """Trains a model on your corrections (`listener review`), in seconds on any machine, and puts it to use when it is
+    better than the one in charge: on your test set beyond chance, and above the released model's floors. Needs the
+    extra `learn`. docs/learning.md tells how.
 
-    A share of the labelled posts, picked by id, is held out to fit calibration and thresholds. Needs the packages of
-    the extra `train`.
+    With --labels it fine-tunes a whole encoder on files of labelled posts and writes a model folder the engine loads
+    (int8 ONNX); a share of the posts, picked by id, is held out to fit calibration and thresholds. Needs the extra
+    `train`, and --version and --out.
     """
+    if not options["labels"]:
+        if out or version:
+            raise click.UsageError("--out and --version belong to --labels, which is not given")
+        from listener.cli.models import train_own
+
+        train_own(config, json_=json_, no_use=no_use)
+        return
+    if out is None or version is None:
+        raise click.UsageError("--labels needs --version and --out")
     need_training()
     from listener.training.finetune import Recipe
     from listener.training.release import Material, release
 
     how = ("passes", "sentiment_passes", "unlabelled_passes", "rate", "keep", "seed")
     recipe = Recipe(**{option: options.pop(option) for option in how})
+    name = options.pop("name")
     release(Material(**options), out, name=name, version=version, recipe=recipe)
     say(f'{out}: done. `listener evaluate FILE --model {out}` measures it; [model] folder = "{out}" uses it.')
 

@@ -37,6 +37,7 @@ Answer = Literal["quit", "skip", "undo"]
 @click.option("--since", type=DAY, metavar="DAY", help="From this local day on: 2026-11-21, yesterday, 7d.")
 @click.option("--until", type=DAY, metavar="DAY", help="Up to this local day, included.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="At most this many posts.")
+@click.option("--random", "drawn", is_flag=True, help="Only posts drawn at random: your test set grows.")
 @click.option("--json", "json_", is_flag=True, help="The queue as JSON; asks nothing.")
 @common
 def review(
@@ -47,6 +48,7 @@ def review(
     since: date | None,
     until: date | None,
     limit: int,
+    drawn: bool,
     json_: bool,
 ) -> None:
     """Shows posts one at a time and asks for the moment, the sentiment and, if you like, the touchpoints.
@@ -61,7 +63,14 @@ def review(
 
     with closing(reading.open_reader(config.database, config.zone)) as reader:
         queue = reviewing.queue(
-            reader, brand=brand, source=source, moment=moment, since=since, until=until, limit=limit
+            reader,
+            brand=brand,
+            source=source,
+            moment=moment,
+            since=since,
+            until=until,
+            limit=limit,
+            share=1.0 if drawn else reviewing.APART,
         )
         if json_:
             as_json([each.as_json() for each in queue])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -63,25 +63,29 @@ class OnnxClassifier:
 
     def logits(self, texts: Sequence[str]) -> Floats:
         """Raw outputs (n, 27): moments, sentiments, touchpoints."""
+        return self.outputs(texts, WIDTH, self.run)
+
+    def outputs(self, texts: Sequence[str], width: int, run: Callable[[NDArray[np.int64]], Floats]) -> Floats:
+        """What `run` gives for token ids of one length, (n, width), for all texts and in their order."""
         tokens: list[list[int]] = []
         for first in range(0, len(texts), _TOKENIZE_AT_ONCE):
             coded = self.tokenizer.encode_batch_fast(list(texts[first : first + _TOKENIZE_AT_ONCE]))
             tokens += [head_and_tail(each.ids, self._limit) for each in coded]
-        logits = np.empty((len(tokens), WIDTH), dtype=np.float32)
+        found = np.empty((len(tokens), width), dtype=np.float32)
         work = list(batches([len(ids) for ids in tokens], BATCH_TOKENS))
 
-        def run(batch: list[int]) -> None:
-            logits[batch] = self.run(np.array([tokens[index] for index in batch], dtype=np.int64))
+        def fill(batch: list[int]) -> None:
+            found[batch] = run(np.array([tokens[index] for index in batch], dtype=np.int64))
 
         if len(work) == 1 or self._threads == 1:
             for batch in work:
-                run(batch)
+                fill(batch)
         else:
             # The longest first, so that no thread is left alone with a long batch at the end.
             with ThreadPoolExecutor(self._threads) as pool:
-                for _ in pool.map(run, reversed(work)):
+                for _ in pool.map(fill, reversed(work)):
                     pass  # a batch that failed raises here
-        return logits
+        return found
 
     def run(self, ids: NDArray[np.int64]) -> Floats:
         inputs = {"input_ids": ids}
@@ -150,7 +154,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def _open(folder: Path, config: dict[str, Any]) -> tuple[Any, Any]:
     """The inference session and the tokenizer, after the weights were compared with their recorded digest."""
-    import onnxruntime as ort
     from tokenizers import Tokenizer
 
     path = folder / "model.onnx"
@@ -163,11 +166,18 @@ def _open(folder: Path, config: dict[str, Any]) -> tuple[Any, Any]:
         raise ModelError(f"{path} is damaged or is not the file config.json speaks of (SHA-256 differs). Reinstall it.")
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    return open_session(weights, path), tokenizer
+
+
+def open_session(weights: bytes, path: Path) -> Any:
+    """An inference session of one thread. Raises ModelError naming `path` when the graph cannot be run."""
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC  # training.graph did the rest
     options.log_severity_level = 3
     try:
-        return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"]), tokenizer
+        return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has no common error class
         raise ModelError(f"{path} cannot be loaded: {error}. Reinstall it.") from error
