@@ -98,10 +98,12 @@ def test_a_choice_of_brand_shows_at_once_and_posts_are_found(tab: Tab) -> None:
     tab.get_by_role("link", name="Posts", exact=True).click()
     tab.get_by_label("Words").fill('"number 7"')
     tab.keyboard.press("Enter")
+    tab.wait_for_url("**q=**")
     assert tab.locator("li.post").count() == 1
     tab.locator("summary", has_text="Filters").click()
     tab.locator("select[name=sentiment]").select_option("negative")
     tab.get_by_role("button", name="Search").click()
+    tab.wait_for_url("**sentiment=negative**")
     assert "No stored post fits" in tab.locator("main").inner_text()
 
 

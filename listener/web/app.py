@@ -28,6 +28,7 @@ _SETTINGS = {
     "max_returned_rows": 1000,
     "default_page_size": 50,
     "allow_download": False,
+    "suggest_facets": False,  # it tries every column of every row; a facet is there for who asks for it
     "default_cache_ttl": 0,
     "num_sql_threads": 3,
 }

@@ -7,6 +7,7 @@ from typing import Any
 from datasette.views.database import DatabaseView
 
 from listener.web import shown
+from listener.web.choice import brands
 from listener.web.site import Passed, Shown, Site
 
 _ABOUT = {
@@ -27,7 +28,7 @@ _ABOUT = {
 }
 EXAMPLE = """SELECT day, posts, research, feedback
 FROM trend_daily
-WHERE brand = 'Your brand'
+WHERE brand = '{brand}'
 ORDER BY day DESC
 LIMIT 30"""
 
@@ -36,9 +37,9 @@ async def data(site: Site, request: Any) -> Any:
     """The list of tables; with ?sql= Datasette's own answer."""
     if request.args.get("sql"):
         return Passed(DatabaseView)
-    return Shown(
-        "data.html", {"about": {name: _ABOUT[name] for name in (*shown.VIEWS, *shown.TABLES)}, "example": EXAMPLE}
-    )
+    (brand, *_) = await site.read(lambda reader: brands(reader, site.config))
+    about = {name: _ABOUT[name] for name in (*shown.VIEWS, *shown.TABLES)}
+    return Shown("data.html", {"about": about, "example": EXAMPLE.format(brand=brand.replace("'", "''"))})
 
 
 ROUTES = ((r"/(?P<database>data)(?P<format>)$", data),)

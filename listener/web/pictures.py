@@ -34,7 +34,7 @@ async def picture(site: Site, request: Any) -> Any:
         raise Missing(f"there is no picture {name!r}")
     spec = await site.read(lambda reader: _spec(reader, site, name, request.args))
     spec.pop("title", None)  # the page has a heading of its own
-    return Response.json({**spec, "background": None, "padding": 0})
+    return Response.json({**spec, "background": None, "padding": {"left": 0, "right": 0, "top": 8, "bottom": 4}})
 
 
 def _spec(reader: sqlite3.Connection, site: Site, name: str, args: Mapping[str, str]) -> Spec:

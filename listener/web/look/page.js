@@ -16,6 +16,7 @@ async function draw(place) {
     if (!reply.ok) throw new Error(reply.statusText);
     const spec = await reply.json();
     await window.vegaEmbed(place, spec, LOOK);
+    place.querySelector("svg").setAttribute("aria-hidden", "true"); // said in one sentence here, and in the table below
     place.setAttribute("role", "img");
     place.setAttribute("aria-label", spec.description || "");
   } catch (error) {
