@@ -257,6 +257,9 @@ def test_authors_of_another_key_are_refused_and_those_kept_in_other_ways_taken(t
     brought(here, tmp_path / "plain.db", tmp_path / "none.db")
     authors = {row[1]: row[6] for row in picture(here)["posts"]}
     assert authors == {"1": kept[0], "3": kept[0], "4": ""}
+    with Store.open(tmp_path / "nobody.db", store.zone, author_key=b"another key") as nobody:
+        save(nobody, post("5", "A fourth text"))
+    assert brought(here, tmp_path / "nobody.db")[0].new == 1  # where no author is named, no key matters
     with pytest.raises(StoreError, match="the database to merge into"):
         brought(here, here)
 

@@ -84,7 +84,8 @@ def take(
     """
     match, taken = linking.brand_matcher(config), Taken()
     for about, rows in _read(part):
-        privacy = _privacy(config, about, part, store)
+        authors = any(row["author"] for row in rows)
+        privacy = _privacy(config, about, part, store) if authors else store.privacy
         by_source: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
             by_source.setdefault(name or row["source"], []).append(row)
@@ -122,7 +123,7 @@ def _privacy(config: Config, about: Mapping[str, str], part: Path, store: Store)
         return Privacy("plain", b"")
     raise ListenerError(
         f"{part}: its authors were hashed with another key than that of {config.database}, so that those who are to be "
-        "forgotten could not be told; run the backfill again with the key of this database ([privacy] key_file)"
+        "forgotten could not be told; run the backfill again with the same --config or --db, which name the key"
     )
 
 

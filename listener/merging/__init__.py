@@ -46,6 +46,7 @@ _VERDICTS = "SELECT * FROM verdicts WHERE post_id IN (SELECT value FROM json_eac
 _OVERRULED = "SELECT * FROM overruled WHERE post_id IN (SELECT value FROM json_each(?))"
 _CORRECTIONS = "SELECT * FROM corrections WHERE post_id IN (SELECT value FROM json_each(?)) ORDER BY at, id"
 
+_ANY_AUTHOR = "SELECT 1 FROM posts WHERE author <> '' UNION ALL SELECT 1 FROM forgotten LIMIT 1"
 _KNOW_SOURCE = "INSERT OR IGNORE INTO sources (name, kind, every_s, enabled) VALUES (?, ?, 0, 0)"
 _KNOW_MODEL = "INSERT OR IGNORE INTO models (name, confusion, noted_at) VALUES (?, ?, ?)"
 _FORGET = "INSERT OR IGNORE INTO forgotten (source, author, at) VALUES (?, ?, ?)"
@@ -122,7 +123,7 @@ def _author_taker(store: Store, reader: sqlite3.Connection, other: Path) -> Take
     ours = store.privacy
     if ours.authors == "drop" or theirs == "plain":
         return ours.author
-    if theirs in ("drop", ours.mark):
+    if theirs in ("drop", ours.mark) or not reader.execute(_ANY_AUTHOR).fetchone():
         return lambda source, author: author
     if not theirs:
         raise StoreError(f"{other} does not say how it keeps authors; run `listener purge` with its own --config")
