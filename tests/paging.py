@@ -45,13 +45,14 @@ def filled(folder: Path) -> Store:
             ("imot", "negative", 6, OWN), ("tmot", "positive", 12, RIVAL))  # fmt: skip
     number = 0
     for moment, sentiment, count, brand in told:
+        made = []
         for _ in range(count):
             number += 1
-            at = NOW - timedelta(days=number % 28, hours=1)
-            of = post(f"p{number}", f"The breakfast of {brand} was number {number}", created_at=at,
-                      url=f"https://example.org/{number}", rating=Rating(4) if moment == "tmot" else None)  # fmt: skip
-            save(store, of, brands=(brand,))
-            judge(store, moment=moment, sentiment=sentiment, touchpoints=("food",))
+            at, rating = NOW - timedelta(days=number % 28, hours=1), Rating(4) if moment == "tmot" else None
+            url, text = f"https://example.org/{number}", f"The breakfast of {brand} was number {number}"
+            made.append(post(f"p{number}", text, created_at=at, url=url, rating=rating))
+        save(store, *made, brands=(brand,))
+        judge(store, moment=moment, sentiment=sentiment, touchpoints=("food",))
     save(store, post("unsure", "Hm, Acme again, you know", created_at=NOW), brands=(OWN,))
     judge(store, moment="zmot", sentiment="neutral", sure=False)
     save(store, post("no", "Frokosten hos Acme var god", created_at=NOW), brands=(OWN,))

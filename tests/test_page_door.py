@@ -65,6 +65,9 @@ def test_the_command_refuses_to_listen_elsewhere_without_one(store: Store) -> No
     assert ran.exit_code == 1 and "needs a password" in ran.output
     ran = CliRunner().invoke(main, ["serve", "--db", str(store.path), "--certificate", str(store.path)])
     assert ran.exit_code == 2
+    no_pem = ["--port", "0", "--certificate", str(store.path), "--key", str(store.path)]
+    ran = CliRunner().invoke(main, ["serve", "--db", str(store.path), *no_pem])
+    assert ran.exit_code == 1 and "cannot be used" in ran.output
 
 
 @pytest.mark.parametrize(
@@ -361,8 +364,8 @@ def test_the_command_serves_until_it_is_told_to_stop(store: Store) -> None:
         assert requests.get(f"{address}posts?q=breakfast", timeout=10).status_code == 200
         assert requests.get(address, headers={"Host": "evil.example"}, timeout=10).status_code == 421
         process.terminate()
-        process.wait(10)
-        assert "Traceback" not in process.stderr.read()
+        assert process.wait(20) == 0
+        assert process.stderr is not None and "Traceback" not in process.stderr.read()
 
 
 def test_a_port_that_is_taken_is_said(store: Store) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -42,8 +45,15 @@ def serve(
         ssl_certfile=certfile,
         ssl_keyfile=keyfile,
         h11_max_incomplete_event_size=32_768,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=3,
     )
+    try:
+        settings.load()
+    except (ssl.SSLError, OSError) as error:
+        raise ListenerError(
+            f"the certificate {certfile} and its key {keyfile} cannot be used ({error}); both have to be PEM, and to "
+            "belong together"
+        ) from error
     server = _Server(settings)
     try:
         listening = settings.bind_socket()
@@ -61,9 +71,13 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers."""
+    """Says when it answers, and ends when it is told to, where uvicorn would have the signal end the process."""
 
     when_ready: Callable[[], object] = bool
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
