@@ -20,6 +20,7 @@ Tone = Literal["", "bad", "good", "warn"]
 
 _FAILURES_SHOWN = 6
 _ASKERS_SHOWN = 6
+_LATE = timedelta(hours=2)  # a digest that is sent so long after its time was missed then
 _ENOUGH_TO_CORRECT = 30  # posts; the interval of fewer says nothing that a reader can use
 _ANSWERS = (("wrong moment", "moment"), ("wrong sentiment", "sentiment"), ("not us", "brand"))
 FAILING = {
@@ -271,7 +272,7 @@ def _failure(source: SourceHealth, now: datetime, calendar: Calendar) -> str:
 
 def notes(figures: Figures, waiting: int, late: int) -> tuple[str, ...]:
     """What is still open: posts without a verdict, verdicts a person should look at, posts that came too late."""
-    told = []
+    told = _overdue(figures.edition)
     if waiting:
         told.append(f"{count(waiting, 'post waits', 'posts wait')} for a verdict and {_are(waiting)} not counted here.")
     unread, period = figures.sum("unread"), figures.edition.period
@@ -293,6 +294,15 @@ def notes(figures: Figures, waiting: int, late: int) -> tuple[str, ...]:
         those = "it" if late == 1 else "them"
         told.append(f"{count(late, 'post')} of {whose} came in after its digest; the trends have {those}.")
     return tuple(told)
+
+
+def _overdue(edition: Edition) -> list[str]:
+    """That this digest was missed at its time and is caught up now."""
+    if edition.due is None or edition.now - edition.due < _LATE:
+        return []
+    due = edition.due.astimezone(edition.calendar.zone)
+    when = f"{edition.calendar.long_day(due.date())} at {due:%H:%M}"
+    return [f"This digest is late: it was due on {when}, and Listener could not send it then."]
 
 
 def _are(number: int) -> str:

@@ -20,6 +20,7 @@ class Edition:
     sources: tuple[str, ...] = ()  # none: all of them
     now: datetime
     calendar: Calendar
+    due: datetime | None = None  # when it was to be sent; None for one that was asked for by hand
     page: str = ""  # the address of the page, without a slash at its end; "" where there is none to link to
 
     @property

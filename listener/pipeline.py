@@ -332,6 +332,7 @@ def build_digest(
         days=recipient.days if recipient else 1,
         sources=tuple(recipient.sources) if recipient else (),
         now=now,
+        due=schedule.digest_at(day, recipient.at, config.zone_of(recipient)) if recipient else None,
         calendar=Calendar(config.zone_of(recipient), recipient.dates) if recipient else Calendar(config.zone),
         page=config.mail.page,
     )

@@ -80,6 +80,11 @@ def digest_due(
     return [day for day in days if _happened(day, zone) and _at(day + _DAY, when, zone) <= now]
 
 
+def digest_at(day: date, at: str, zone: ZoneInfo) -> datetime:
+    """When the digest of a local day is due, in UTC."""
+    return _at(day + _DAY, time.fromisoformat(at), zone)
+
+
 def period_of(day: date, weekday: int | None) -> date:
     """The day by which the digest goes that tells of `day`, or of the last whole week up to it; `weekday` as above."""
     return day if weekday is None else day - timedelta(days=((day + _DAY).weekday() - weekday) % 7)

@@ -179,6 +179,7 @@ def test_the_service_is_one_that_systemd_can_read(repo: Path) -> None:
     assert Path(start[0]).is_absolute()
     assert start[1:] == ["run", "--config", "/etc/listener/listener.toml"]
     assert service["ExecReload"].endswith("-HUP $MAINPID") and service["KillSignal"] == "SIGTERM"
+    assert service["Type"] == "notify" and int(service["WatchdogSec"]) >= 60
     assert service["Restart"] == "on-failure" and int(service["TimeoutStopSec"]) >= 10
     assert {service[key] for key in ("DynamicUser", "NoNewPrivileges", "PrivateTmp")} == {"yes"}
     assert service["ProtectSystem"] == "strict" and "MemoryMax" in service
