@@ -61,7 +61,7 @@ def _steps(database: Path) -> list[str]:
     path = home(database) / "current.json"
     try:
         steps = json.loads(path.read_text(encoding="utf-8"))["used"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return [RELEASED]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(path, error) from error
