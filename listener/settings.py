@@ -22,7 +22,8 @@ from listener.fields import PageAddress as PageAddress
 from listener.fields import Settings as Settings
 from listener.fields import TimeOfDay as TimeOfDay
 from listener.fields import Zone as Zone
-from listener.fields import device, listening, seconds
+from listener.fields import device as known_device
+from listener.fields import listening, seconds
 from listener.fields import nearest as nearest
 from listener.receivers import AlertSettings as AlertSettings
 from listener.receivers import OperatorSettings as OperatorSettings
@@ -159,7 +160,7 @@ class HeadSettings(Settings):
     partial: bool = Field(
         False, description="true allows a model that cannot tell all of our labels; the others are then never found."
     )
-    device: Annotated[str, AfterValidator(device)] = Field(
+    device: Annotated[str, AfterValidator(known_device)] = Field(
         "auto", description="'cpu', 'cuda', 'cuda:1', or 'auto': the first GPU if there is one."
     )
     temperature: float = Field(

@@ -137,7 +137,7 @@ def _show_precision(tried: Backtest, answers: Sequence[Answer]) -> None:
         return
     parts = [(part.text, precision(answers, number)) for number, part in enumerate(tried.parts) if not part.bars]
     figures = [("all hits", judged), *(parts if len(parts) > 1 else [])]
-    rows = [[name, each.n, _right(each), share(each)] for name, each in figures]
+    rows = [[name, each.n, _right(each), share(each, of_few=True)] for name, each in figures]
     table(["part", "judged", "right", "precision"], rows, right=["judged", "right"])
     skipped = len(answers) - judged.n
     say(

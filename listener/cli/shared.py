@@ -143,11 +143,11 @@ def table(
     console.print()
 
 
-def share(interval: Interval) -> str:
-    """A share and its interval in per cent: 21% 13-34."""
+def share(interval: Interval, *, of_few: bool = False) -> str:
+    """A share and its interval in per cent: 21% 13-34. `of_few`: also of so few posts that the interval is all it says."""
     if interval.value is None or interval.low is None or interval.high is None:
         return "-"
-    if not interval.enough:
+    if not (interval.enough or of_few):
         return "too few"
     return f"{interval.value:.0%} {interval.low * 100:.0f}-{interval.high * 100:.0f}"
 
