@@ -144,7 +144,7 @@ def table(
 
 
 def share(interval: Interval, *, of_few: bool = False) -> str:
-    """A share and its interval in per cent: 21% 13-34. `of_few`: also of so few posts that the interval is all it says."""
+    """A share and its interval in per cent: 21% 13-34. `of_few`: however few posts it is a share of."""
     if interval.value is None or interval.low is None or interval.high is None:
         return "-"
     if not (interval.enough or of_few):
