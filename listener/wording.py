@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from listener.engine.labels import TOUCHPOINT_NAMES
 from listener.text import clean
 
 # Not strftime: its names follow the process's locale.
@@ -20,8 +21,15 @@ _MONTHS = (
 )  # fmt: skip
 
 
+# Everything that ends a header line for some mail reader, and the marks that turn its text around.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 # The year in a pattern of CLDR, with what joins it to the rest: ", y", " 'de' y", "y年", " y 'г'.".
 _YEAR = re.compile(r"[\s,]*(?:'[^']*'\s*)?y+(?:[年년]\s*|\s*'г'\.?)?")
+
+
+def one_line(text: str) -> str:
+    """The text on one line, safe in a header: control and direction marks become spaces, runs of white space one."""
+    return " ".join(UNPRINTABLE.sub(" ", text).split())
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -118,6 +126,15 @@ class Calendar:
         from babel.dates import get_date_format
 
         return str(get_date_format("full", self.language.replace("-", "_")).pattern)
+
+
+def brand_name(brand: str) -> str:
+    """A brand's name as a sentence has it; "" stands for posts that name none."""
+    return cut(one_line(brand), 60) or "your sources"
+
+
+def touchpoint_name(touchpoint: str) -> str:
+    return TOUCHPOINT_NAMES.get(touchpoint, touchpoint)
 
 
 def web_address(url: str) -> str:
