@@ -26,13 +26,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from listener import alerting, causes, trends, unusual
-from listener.alerts import SHARES, Rules
+from listener import alerting, trends
+from listener.alerts import SHARES, Rules, causes, unusual
+from listener.alerts.unusual import WEEK_H, WEEKS
 from listener.config import Config
 from listener.engine.labels import TOUCHPOINTS
 from listener.records import Page, Post
 from listener.store import Store
-from listener.unusual import WEEK_H, WEEKS
 
 RATES = {"1 a day": 1 / 24, "5 a day": 5 / 24, "1 an hour": 1.0, "10 an hour": 10.0, "50 an hour": 50.0,
          "200 an hour": 200.0}  # fmt: skip

@@ -24,8 +24,8 @@ from listener import engine
 from listener.archives import Job, local, reading
 from listener.config import ModelSettings
 from listener.engine.onnx import OnnxClassifier
-from listener.rows import Privacy
 from listener.sources.files import Settings
+from listener.tables.rows import Privacy
 from listener.text import model_input
 
 

@@ -28,8 +28,8 @@ from ray.cluster_utils import Cluster
 from listener import engine
 from listener.archives import Job, cluster, local, reading
 from listener.config import ModelSettings
-from listener.rows import Privacy
 from listener.sources.files import Settings
+from listener.tables.rows import Privacy
 
 TEXTS = (
     "Checked in an hour ago and the room smells of smoke, they say there is no other",

@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from forked import Child, Start, programs
 from posting import counted_rollup, stored_rollup
 
-from listener import days
+from listener.tables import days
 from loopback import Answer, serve
 
 AN_EPISODE = 50

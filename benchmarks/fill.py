@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 
 import corpus
 
-from listener import copies, pages, rollups
 from listener.migrations import stamp
 from listener.records import Page, Run, Scores, Verdict
-from listener.rows import Privacy, post_row, verdict_row
 from listener.store import Store
+from listener.tables import copies, pages, rollups
+from listener.tables.rows import Privacy, post_row, verdict_row
 
 ZONE = ZoneInfo("Europe/Oslo")
 MODEL = "made up"

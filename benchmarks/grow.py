@@ -30,8 +30,9 @@ from typing import Any
 import corpus
 import fill
 
-from listener import pipeline, search, trends
+from listener import pipeline, trends
 from listener.config import Config
+from listener.reads import search
 
 # Milliseconds; posts a second for storing.
 BARS = {"trend": 100.0, "search": 200.0, "posts": 200.0, "digest": 500.0, "sources": 500.0}

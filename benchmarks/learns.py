@@ -26,9 +26,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from listener import pipeline, review, trends
+from listener import pipeline, trends
 from listener.engine import load
 from listener.engine.labels import MOMENTS
+from listener.reads import review
 from listener.records import Correction, Page, Post
 from listener.settings import ModelSettings
 from listener.store import Store

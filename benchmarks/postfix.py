@@ -29,8 +29,8 @@ from pathlib import Path
 import trustme
 
 from listener.config import MailSettings
-from listener.delivery import deliver
 from listener.mail import Rendered, compose
+from listener.mail.delivery import deliver
 
 POSTFIX, SENDMAIL = "/usr/sbin/postfix", "/usr/sbin/sendmail"
 DAY, NOW = date(2026, 11, 21), datetime(2026, 11, 22, 6, 30, tzinfo=UTC)

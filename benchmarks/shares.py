@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from listener.counts import wilson
 from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS
 from listener.engine.onnx import OnnxClassifier
-from listener.shares import Correction
+from listener.reads.counts import wilson
+from listener.reads.shares import Correction
 from listener.training.dataset import UNKNOWN, read_labels
 
 PHASE = tuple(dict.fromkeys(PHASES.values()))

@@ -9,16 +9,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from listener import alerts, delivery, events, hours, ledger, log, mail, notices, pipeline, trends, webhooks
-from listener.alerts import Found, Rules
+from listener import alerts, log, mail, pipeline, trends
+from listener.alerts import Found, Rules, hours, notices
+from listener.alerts.notices import Notice
 from listener.config import Config, RecipientSettings, WebhookSettings
 from listener.errors import MailError, SourceError
-from listener.events import Event
-from listener.ledger import DigestState
+from listener.mail import delivery, webhooks
 from listener.migrations import stamp
-from listener.notices import Notice
 from listener.schedule import local_day
 from listener.store import Store
+from listener.tables import events, ledger
+from listener.tables.events import Event
+from listener.tables.ledger import DigestState
 
 CADENCE = "alert"  # its place in the ledger of what was sent
 SETTLED = timedelta(minutes=5)  # after a whole hour, for the verdicts on its last posts

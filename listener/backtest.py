@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from listener.counts import Interval, wilson
 from listener.query import Query, Text
+from listener.reads.counts import Interval, wilson
+from listener.reads.search import PostRow
 from listener.records import Post
-from listener.search import PostRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from listener.engine import checkpoint
 from listener.errors import ConfigError, ModelError, QueryError
 from listener.example import example
 from listener.query import brand_query
-from listener.secrets import Secret
 from listener.settings import (
     AlertSettings,
     BrandSettings,
@@ -38,6 +37,7 @@ from listener.settings import (
     WebhookSettings,
     nearest,
 )
+from listener.settings.secrets import Secret
 
 __all__ = [
     "AlertSettings",

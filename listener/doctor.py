@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
-from listener import delivery, drift, engine, hours, sources, trends, vitals, webhooks
+from listener import engine, sources, trends
+from listener.alerts import hours
 from listener.config import Config
 from listener.engine import Judge, checkpoint
 from listener.errors import ListenerError
 from listener.language import LANGUAGES, base
+from listener.mail import delivery, webhooks
 from listener.pipeline import CLASSIFY_AT_ONCE as AT_ONCE
+from listener.reads import drift, vitals
 from listener.schedule import local_day
 from listener.text import model_input
 from listener.wording import count, listed, span

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 from listener import config as configuration
-from listener import crash, delivery, digest, engine, linking, log, mail, schedule, sources, trends
+from listener import crash, digest, engine, linking, log, mail, schedule, sources, trends
 from listener.config import Config, RecipientSettings, SourceSettings
-from listener.edition import Edition
+from listener.digest.edition import Edition
 from listener.engine import Judge
 from listener.errors import (
     Broken,
@@ -32,10 +32,11 @@ from listener.errors import (
     Unauthorised,
 )
 from listener.http import Get
-from listener.ledger import DigestState
+from listener.mail import delivery
 from listener.migrations import stamp
 from listener.records import Outcome, Page, Pending, Run, Verdict
 from listener.store import Store
+from listener.tables.ledger import DigestState
 from listener.tally import Tally
 from listener.text import model_input
 from listener.wording import Calendar

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from listener import agenda, backlog, corrections, crash, days, erasure, judgements, ledger, pages, rechecks
-from listener.agenda import Due
+from listener import crash
 from listener.errors import StoreError
-from listener.ledger import DigestState
 from listener.migrations import BUSY_S, explained, open_for_writing, stamp
 from listener.records import Correction, Page, Pending, Post, Run, Saved, Verdict
-from listener.rows import Authors, Privacy, post_row, storable
+from listener.tables import agenda, backlog, corrections, days, erasure, judgements, ledger, pages, rechecks
+from listener.tables.agenda import Due
+from listener.tables.ledger import DigestState
+from listener.tables.rows import Authors, Privacy, post_row, storable
 
 
 class Store:

@@ -17,30 +17,31 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from listener import backlog, shares
-from listener.breakdowns import pairs as pairs
-from listener.breakdowns import parts as parts
-from listener.breakdowns import voice as voice
-from listener.changes import changes as changes
-from listener.counts import BESIDE, COUNTS, PERIODS, totals
-from listener.counts import DayTotals as DayTotals
-from listener.counts import Interval as Interval
-from listener.counts import TrendRow as TrendRow
-from listener.counts import wilson as wilson
 from listener.engine.labels import SENTIMENTS
 from listener.errors import StoreError
-from listener.filters import Filters as Filters
-from listener.filters import checked, rows_of
-from listener.health import SourceHealth as SourceHealth
-from listener.health import bookmarks as bookmarks
-from listener.health import source_health as source_health
-from listener.impacts import impact as impact
 from listener.migrations import BUSY_S, explained, refuse, stamp, state
-from listener.questions import questions as questions
-from listener.search import PostRow as PostRow
-from listener.search import brands as brands
-from listener.search import posts as posts
-from listener.search import top_posts as top_posts
+from listener.reads import shares
+from listener.reads.breakdowns import pairs as pairs
+from listener.reads.breakdowns import parts as parts
+from listener.reads.breakdowns import voice as voice
+from listener.reads.changes import changes as changes
+from listener.reads.counts import BESIDE, COUNTS, PERIODS, totals
+from listener.reads.counts import DayTotals as DayTotals
+from listener.reads.counts import Interval as Interval
+from listener.reads.counts import TrendRow as TrendRow
+from listener.reads.counts import wilson as wilson
+from listener.reads.filters import Filters as Filters
+from listener.reads.filters import checked, rows_of
+from listener.reads.health import SourceHealth as SourceHealth
+from listener.reads.health import bookmarks as bookmarks
+from listener.reads.health import source_health as source_health
+from listener.reads.impacts import impact as impact
+from listener.reads.questions import questions as questions
+from listener.reads.search import PostRow as PostRow
+from listener.reads.search import brands as brands
+from listener.reads.search import posts as posts
+from listener.reads.search import top_posts as top_posts
+from listener.tables import backlog
 
 Period = Literal["day", "week", "month"]
 

@@ -8,17 +8,21 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from listener import delivery, events, ledger, log, mail, notices, pipeline, trends, troubles
+from listener import log, mail, pipeline, trends
+from listener.alerts import notices
+from listener.alerts.notices import Notice
 from listener.config import Config
-from listener.digest_lines import FAILING
+from listener.digest.lines import FAILING
 from listener.errors import MailError
-from listener.events import Event
-from listener.ledger import DigestState
+from listener.mail import delivery
 from listener.migrations import stamp
-from listener.notices import Notice
+from listener.reads import troubles
+from listener.reads.troubles import Trouble
 from listener.schedule import local_day
 from listener.store import Store
-from listener.troubles import Trouble
+from listener.tables import events, ledger
+from listener.tables.events import Event
+from listener.tables.ledger import DigestState
 from listener.wording import clock, count, listed
 
 CADENCE = "operator"

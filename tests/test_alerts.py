@@ -15,10 +15,12 @@ from alerted import BRAND, NOW, ZONE, Weeks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener import alerting, causes, events, hours, notices, trends, unusual
+from listener import alerting, trends
+from listener.alerts import causes, hours, notices, unusual
 from listener.config import Config
-from listener.events import Event
 from listener.records import Page, Post
+from listener.tables import events
+from listener.tables.events import Event
 
 
 @pytest.fixture(scope="module")

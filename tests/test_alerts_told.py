@@ -23,13 +23,14 @@ from click.testing import CliRunner
 from posting import NOW, OSLO
 from test_mail import Inbox, scripted_server, smtp_server
 
-from listener import alerting, events
+from listener import alerting
 from listener.cli import main
 from listener.config import Config
 from listener.errors import ConfigError
 from listener.migrations import stamp
 from listener.records import Page, Post
 from listener.store import Store
+from listener.tables import events
 from loopback import Answer, Request, serve
 
 KEY = "a long random key"

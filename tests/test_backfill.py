@@ -30,9 +30,9 @@ from listener.archives import Done, Input, Job, reading
 from listener.archives.scoring import Scorer, work
 from listener.cli import main
 from listener.config import ModelSettings
-from listener.rows import Privacy
 from listener.scoring import score_lines
 from listener.sources.files import Settings
+from listener.tables.rows import Privacy
 
 duckdb = pytest.importorskip("duckdb")
 pa = pytest.importorskip("pyarrow")

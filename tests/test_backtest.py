@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from listener import backtest
 from listener.backtest import Answer, Hit, choose, precision
 from listener.cli import branding, main
-from listener.counts import wilson
 from listener.query import compile_query
+from listener.reads.counts import wilson
 
 TEXTS = (
     *("The Harbour was quiet" for _ in range(16)),

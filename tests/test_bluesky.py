@@ -19,9 +19,9 @@ from streaming import streaming
 from listener.config import HttpSettings
 from listener.errors import Broken, Disabled, Refused, Retry, SourceError, Unauthorised
 from listener.http import Response, _judge, open_get
+from listener.http.transport import Reply
 from listener.records import Page
 from listener.sources import bluesky, jetstream
-from listener.transport import Reply
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())

@@ -18,12 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listener import charts, shares
+from listener import charts
 from listener.charts import periods
 from listener.charts.looks import LOOKS, apart
-from listener.counts import NOTHING, Interval, TrendRow, net, wilson
 from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS, TOUCHPOINTS
-from listener.impacts import Impact
+from listener.reads import shares
+from listener.reads.counts import NOTHING, Interval, TrendRow, net, wilson
+from listener.reads.impacts import Impact
 
 LAST = date(2026, 11, 22)
 HOSTILE = [

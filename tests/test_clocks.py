@@ -65,7 +65,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     def begin(at: datetime) -> World:
         made.append(World(tmp_path_factory.mktemp("world"), at))
         monkeypatch.setattr(running, "now_utc", lambda: made[-1].now)
-        monkeypatch.setattr("listener.delivery.deliver", made[-1].deliver)
+        monkeypatch.setattr("listener.mail.delivery.deliver", made[-1].deliver)
         return made[-1]
 
     yield begin

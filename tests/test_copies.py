@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from posting import counted_rollup, judge, stored_rollup
 
-from listener import search, trends
+from listener import trends
+from listener.reads import search
 from listener.records import Page, Post, Rating
 from listener.store import Store
 
@@ -199,7 +200,7 @@ def test_whatever_happens_the_counts_are_those_of_counting_anew(
 
 def test_how_many_copies_are_found() -> None:
     """The bands find what the words would say: of texts that have 0.9 in common nearly all, of strangers none."""
-    from listener import copies
+    from listener.tables import copies
 
     rng = random.Random(7)
     words = [f"word{n}" for n in range(3000)]

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from posting import NOW, OSLO, counted_rollup, judge, opened, post, save, stored_rollup, verdict
 
-from listener import review, search, trends
+from listener import trends
 from listener.engine.labels import MOMENTS, SENTIMENTS, TOUCHPOINTS
 from listener.errors import ListenerError
+from listener.reads import review, search
 from listener.records import Correction, Page
 from listener.store import Store
 

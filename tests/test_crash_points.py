@@ -21,8 +21,8 @@ from aiosmtpd.controller import Controller
 from forked import Start, programs
 from posting import counted_rollup, stored_rollup
 
-from listener import days
 from listener.migrations import MIGRATIONS
+from listener.tables import days
 from loopback import Answer, serve
 
 POSTS = 620  # of the watched folder: two pages

@@ -16,9 +16,9 @@ from test_mail import DAY, NOW, RENDERED, Inbox, smtp_server
 from listener import config as configuration
 from listener.cli import main
 from listener.config import MailSettings
-from listener.delivery import deliver, way
 from listener.errors import ConfigError
 from listener.mail import compose
+from listener.mail.delivery import deliver, way
 
 ANNA = "anna@hotel.example"
 

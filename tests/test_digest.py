@@ -16,13 +16,14 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listener import events, trends
+from listener import trends
 from listener.digest import Digest, build, render
-from listener.edition import Edition
+from listener.digest.edition import Edition
 from listener.engine.labels import MOMENTS, SENTIMENTS
 from listener.mail import Rendered, compose, write_files
 from listener.records import Outcome, Page, Post, Rating, Run, Scores, Verdict
 from listener.store import Store
+from listener.tables import events
 from listener.wording import Calendar, clock, count, cut, listed, web_address
 
 ZONE = ZoneInfo("Europe/Vienna")

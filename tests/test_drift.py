@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from posting import NOW, OSLO, judge, opened, post, save
 
-from listener import config, doctor, drift, trends
-from listener.counts import wilson
+from listener import config, doctor, trends
+from listener.reads import drift
+from listener.reads.counts import wilson
 from listener.records import Correction
 from listener.resources import model_folder
 from listener.store import Store

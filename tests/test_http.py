@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 from listener.config import HttpSettings
 from listener.errors import Broken, Refused, Retry, SourceError
 from listener.http import Get, Response, open_get, public_url, retry_after
-from listener.transport import is_public
-from listener.walls import bot_wall, is_html, turned_away
+from listener.http.transport import is_public
+from listener.http.walls import bot_wall, is_html, turned_away
 from loopback import Answer, Request, Server, closed_port, serve
 
 HTML = b"<!doctype html><html><head><title>Hotel</title></head><body>%s</body></html>"

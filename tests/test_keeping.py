@@ -14,11 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 from posting import NOW, OSLO, counted_rollup, judge, opened, post, save, stored_rollup
 
-from listener import backups, pipeline, search, trends
+from listener import backups, pipeline, trends
 from listener.cli import main
 from listener.config import Config, PrivacySettings, SourceSettings
 from listener.errors import StoreError
 from listener.migrations import MIGRATIONS
+from listener.reads import search
 from listener.records import Page
 from listener.store import Store
 

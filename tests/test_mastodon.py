@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from listener.errors import Broken, Disabled, Refused, Retry, Unauthorised
 from listener.http import Response, _judge
+from listener.http.transport import Reply
 from listener.records import Page
 from listener.sources import mastodon, mastodon_lists
 from listener.sources.mastodon_posts import parse
-from listener.transport import Reply
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PAYLOADS = Path(__file__).parent / "payloads" / "mastodon"

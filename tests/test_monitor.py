@@ -18,11 +18,11 @@ from forked import Start, programs
 from prometheus_client.parser import text_string_to_metric_families
 
 from listener.config import load
+from listener.daemon.monitor import Meters, serving
+from listener.daemon.pulse import Pulse
 from listener.errors import ConfigError, ListenerError
-from listener.monitor import Meters, serving
-from listener.pulse import Pulse
+from listener.reads.vitals import Vitals
 from listener.resources import model_folder
-from listener.vitals import Vitals
 from loopback import Answer, closed_port, serve
 
 FEED = b"""<rss version="2.0"><channel><title>t</title>

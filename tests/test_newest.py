@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from posting import NOW, OSLO, opened, verdict
 
-from listener import newest, search, trends
+from listener import trends
+from listener.reads import newest, search
 from listener.records import Page, Post
 from listener.store import Store
 

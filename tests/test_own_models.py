@@ -13,11 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 from posting import NOW, opened, save
 
-from listener import choice, config, engine, pipeline, review
+from listener import choice, config, engine, pipeline
 from listener.cli import main
 from listener.engine.features import Encoder
 from listener.engine.onnx import OnnxClassifier
 from listener.errors import ListenerError, ModelError
+from listener.reads import review
 from listener.records import Correction, Post
 from listener.resources import model_folder
 from listener.training import own

@@ -17,10 +17,12 @@ pytest.importorskip("datasette", reason="the page needs the extra `serve`")
 from paging import AFTER, NOW, OWN, RIVAL, Visitor, configured, filled, page_over
 from posting import judge, post, save
 
-from listener import config, events, journey, pipeline, trends
+from listener import config, pipeline, trends
 from listener.errors import ListenerError, StoreError
+from listener.reads import journey
 from listener.records import Gap, Page, Run
 from listener.store import Store
+from listener.tables import events
 from listener.web import asking
 from listener.web.door import Door
 

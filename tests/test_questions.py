@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.questions import asked, group
+from listener.reads.questions import asked, group
 
 
 def posts(*texts: str, brands: tuple[str, ...] = ()) -> Any:

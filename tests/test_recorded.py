@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from listener.errors import Broken
+from listener.http.walls import bot_wall
 from listener.records import Page
 from listener.sources import feeds, hackernews, webreviews
-from listener.walls import bot_wall
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 RECORDED = Path(os.environ.get("LISTENER_RECORDED") or Path(__file__).resolve().parents[2] / "shared" / "recorded")

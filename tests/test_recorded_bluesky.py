@@ -18,9 +18,9 @@ import pytest
 
 from listener.errors import Broken, Retry
 from listener.http import Response, _judge
+from listener.http.transport import Reply
 from listener.records import Page
 from listener.sources import bluesky, jetstream
-from listener.transport import Reply
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EVENTS_END = datetime(2026, 7, 4, 15, 0, tzinfo=UTC)  # they were recorded a while before

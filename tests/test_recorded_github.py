@@ -20,9 +20,9 @@ from test_recorded import NOW, RECORDED, holds
 
 from listener.errors import Broken, Retry, SourceError, Unauthorised
 from listener.http import Response, _judge
+from listener.http.transport import Reply
 from listener.sources import github, github_discussions
 from listener.sources.github_items import ask
-from listener.transport import Reply
 
 FOLDER = RECORDED / "github"
 

@@ -13,9 +13,9 @@ from test_recorded import NOW, RECORDED, holds
 
 from listener.errors import Broken
 from listener.http import Response, _judge
+from listener.http.transport import Reply
 from listener.sources import lemmy
 from listener.sources.lemmy_posts import parse
-from listener.transport import Reply
 
 FOLDER = RECORDED / "lemmy"
 HOST = "pine.example"

@@ -15,9 +15,9 @@ from test_recorded import NOW, RECORDED, holds
 
 from listener.errors import Broken, Retry, Unauthorised
 from listener.http import Response, _judge
+from listener.http.transport import Reply
 from listener.sources import mastodon, mastodon_lists
 from listener.sources.mastodon_posts import parse
-from listener.transport import Reply
 
 FOLDER = RECORDED / "mastodon"
 HOST = "lumen.example"

@@ -14,10 +14,10 @@ from test_recorded import NOW, RECORDED, holds
 
 from listener.errors import Broken, Refused, SourceError, Unauthorised
 from listener.http import Response, _judge
+from listener.http.transport import Reply
 from listener.records import Page
 from listener.sources import reddit, reddit_api
 from listener.sources.reddit_posts import Listing
-from listener.transport import Reply
 
 FOLDER = RECORDED / "reddit"
 TOKEN = b'{"access_token": "a", "token_type": "bearer", "expires_in": 3600, "scope": "*"}'

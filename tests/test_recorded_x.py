@@ -18,10 +18,10 @@ import pytest
 
 from listener.errors import Broken, SourceError
 from listener.http import Response, _judge
+from listener.http.transport import Reply
 from listener.records import Page
 from listener.sources import x
 from listener.sources.x_posts import second_of
-from listener.transport import Reply
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 RECORDED = Path(os.environ.get("LISTENER_RECORDED") or Path(__file__).resolve().parents[2] / "shared" / "recorded")

@@ -15,10 +15,10 @@ import pytest
 
 from listener.errors import Broken, Refused, SourceError, Unauthorised
 from listener.http import Response, _judge
+from listener.http.transport import Reply
 from listener.records import Page
 from listener.sources import youtube
 from listener.sources.youtube_comments import next_of, read, threads_of, videos_of
-from listener.transport import Reply
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 RECORDED = Path(os.environ.get("LISTENER_RECORDED") or Path(__file__).resolve().parents[2] / "shared" / "recorded")

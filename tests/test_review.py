@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from posting import NOW, OSLO, judge, opened, post, save, verdict
 
-from listener import review, trends
+from listener import trends
 from listener.engine.labels import MOMENTS
 from listener.errors import ListenerError
+from listener.reads import review
 from listener.records import Correction
 from listener.store import Store
 

@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner
 from posting import NOW, judge, opened, post, save
 
-from listener import review
 from listener.cli import main
+from listener.reads import review
 
 TEACHING = [f"p{n}" for n in range(100) if not review.apart("feed", f"p{n}")][:3]
 APART = next(f"p{n}" for n in range(100) if review.apart("feed", f"p{n}"))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener import shares
-from listener.counts import Interval, mean, net, totals
 from listener.engine.labels import MOMENTS, SENTIMENTS
-from listener.shares import Correction
+from listener.reads import shares
+from listener.reads.counts import Interval, mean, net, totals
+from listener.reads.shares import Correction
 
 # Of a hundred questions the model finds 80, and takes 10 for chat; of a hundred chats it takes 20 for questions.
 TABLE = {"question": [800, 100, 100], "chat": [200, 750, 50]}

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from listener.errors import Broken, Refused, Retry
 from listener.http import Response, _judge
+from listener.http.transport import Reply
 from listener.records import Page, Rating
 from listener.sources import steam
-from listener.transport import Reply
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())

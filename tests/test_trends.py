@@ -17,9 +17,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from posting import NOW, OSLO, judge, opened, post, save
 
-from listener import search, trends
+from listener import trends
 from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS
 from listener.errors import ListenerError, StoreError
+from listener.reads import search
 from listener.records import Gap, Page, Rating, Run
 from listener.store import Store
 
@@ -117,7 +118,7 @@ def test_an_interval_holds_its_share(part: int, whole: int) -> None:
 @example(date(2027, 1, 3))
 @example(date(2024, 12, 30))
 def test_weeks_are_iso_weeks(day: date) -> None:
-    from listener.counts import PERIODS
+    from listener.reads.counts import PERIODS
 
     with closing(sqlite3.connect(":memory:")) as connection:
         (week,) = connection.execute(f"SELECT {PERIODS['week']} FROM (SELECT ? AS day)", (day.isoformat(),)).fetchone()

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from listener.errors import ListenerError
 from listener.records import Post
-from listener.rows import Privacy
+from listener.tables.rows import Privacy
 from listener.text import fingerprint
 
 if TYPE_CHECKING:

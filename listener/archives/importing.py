@@ -10,14 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from listener import agenda, erasure, judgements, linking, pages
+from listener import linking
 from listener.archives.reading import OURS
 from listener.config import Config, SourceSettings
 from listener.engine.labels import MOMENTS, SENTIMENTS, TOUCHPOINTS
 from listener.errors import ListenerError
 from listener.records import Page, Post, Rating, Scores, Verdict
-from listener.rows import Privacy, post_row
 from listener.store import Store
+from listener.tables import agenda, erasure, judgements, pages
+from listener.tables.rows import Privacy, post_row
 
 _ROWS = 500  # a transaction
 

@@ -13,8 +13,8 @@ from listener.archives.reading import OURS
 from listener.engine.labels import MOMENTS, SENTIMENTS
 from listener.migrations import moment_of
 from listener.records import Scores
-from listener.rows import post_row
 from listener.scoring import as_json
+from listener.tables.rows import post_row
 
 _POST = ("source", "native_id", "kind", "url", "title", "text", "author")
 _RATING = ("rating_value", "rating_best", "rating_worst", "rating")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from listener.charts.looks import LEFT, Look, Spec, signed, words
-from listener.counts import Interval
+from listener.reads.counts import Interval
 from listener.wording import count
 
 NAMES = 132  # pixels for the names, beyond those where other pictures have the numbers of their axis

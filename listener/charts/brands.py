@@ -23,8 +23,8 @@ from listener.charts.looks import (
     unlike,
 )
 from listener.charts.shares import by_brand
-from listener.counts import TrendRow
-from listener.counts import net as balance_of
+from listener.reads.counts import TrendRow
+from listener.reads.counts import net as balance_of
 from listener.wording import count, listed
 
 _LINES = 6  # that can still be told from each other

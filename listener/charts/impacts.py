@@ -12,7 +12,7 @@ from listener.engine.labels import TOUCHPOINT_NAMES
 from listener.wording import capital, count
 
 if TYPE_CHECKING:
-    from listener.impacts import Impact
+    from listener.reads.impacts import Impact
 
 _BRANDS_APART = 4  # pictures below each other in one file
 

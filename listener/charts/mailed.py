@@ -13,12 +13,12 @@ from listener.charts.drawing import can_draw, png
 from listener.charts.looks import Spec, name, per_cent
 from listener.charts.shares import by_brand, phases, share_told
 from listener.charts.sides import volumes
-from listener.counts import ENOUGH
 from listener.errors import ListenerError
+from listener.reads.counts import ENOUGH
 from listener.wording import capital, count
 
 if TYPE_CHECKING:
-    from listener.counts import TrendRow
+    from listener.reads.counts import TrendRow
     from listener.trends import Usual
 
 _DAYS = 28  # that are shown

@@ -21,7 +21,7 @@ from listener.charts.looks import (
     stacked,
     title,
 )
-from listener.counts import ENOUGH, Interval, TrendRow
+from listener.reads.counts import ENOUGH, Interval, TrendRow
 from listener.wording import capital, count, listed
 
 _BRANDS_APART = 4  # pictures below each other in one file

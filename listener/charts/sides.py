@@ -25,8 +25,8 @@ from listener.charts.looks import (
     words,
 )
 from listener.charts.shares import each_brand
-from listener.counts import TrendRow
 from listener.engine.labels import TOUCHPOINT_NAMES
+from listener.reads.counts import TrendRow
 from listener.wording import capital, listed
 
 _HEIGHT = 210

@@ -25,8 +25,10 @@ def alerts(config: Config, days: int, look: bool, send: bool, json_: bool) -> No
 
     The daemon looks once an hour; docs/alerts.md says how it decides.
     """
-    from listener import alerting, events, notices, trends
+    from listener import alerting, trends
+    from listener.alerts import notices
     from listener.daemon import now_utc
+    from listener.tables import events
 
     now = now_utc()
     if send:

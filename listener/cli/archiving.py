@@ -87,8 +87,8 @@ def _job(config: Config, output: str, name: str, reading: dict[str, Any]) -> Job
     from listener import engine, sources
     from listener.archives import Job
     from listener.daemon import now_utc
-    from listener.rows import Privacy
     from listener.sources.files import Settings
+    from listener.tables.rows import Privacy
 
     entry = files_entry(config, name, [Path()], **reading)
     hashed = config.privacy.authors == "hash"

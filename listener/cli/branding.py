@@ -15,8 +15,8 @@ from listener.cli.shared import as_json, common, say, share, table
 if TYPE_CHECKING:
     from listener.backtest import Answer, Backtest
     from listener.config import Config
-    from listener.counts import Interval
-    from listener.search import PostRow
+    from listener.reads.counts import Interval
+    from listener.reads.search import PostRow
 
 _ANSWERS = {"y": "y", "yes": "y", "n": "n", "no": "n", "s": "s", "skip": "s", "q": "", "quit": ""}
 _TRIES = 3  # answers that are none, before we take it that nobody is there
@@ -47,9 +47,10 @@ def test_query(config: Config, query: str, limit: int, judge: int | None, seed: 
     docs/queries.md tells what a QUERY can say. One that begins with a minus stands after two of them:
     listener brands test -- '-lamp harbour'.
     """
-    from listener import backtest, search
+    from listener import backtest
     from listener import query as language
     from listener import trends as reading
+    from listener.reads import search
 
     compiled = language.compile_query(query, config.privacy.authors)
     answers: list[tuple[PostRow, Answer]] = []
@@ -91,8 +92,8 @@ def _show(tried: Backtest) -> None:
 
 def _ask(reader: sqlite3.Connection, tried: Backtest, number: int, seed: int) -> list[tuple[PostRow, Answer]]:
     """Shows hits one at a time until all are judged, the person quits, or nobody answers."""
-    from listener import search
     from listener.backtest import Answer, choose
+    from listener.reads import search
     from listener.wording import cut
 
     chosen = choose(tried.hits, number, seed)

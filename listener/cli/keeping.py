@@ -62,9 +62,10 @@ def export(config: Config, file: Path, query: str, **chosen: Any) -> None:
     QUERY and the filters are those of `listener posts`. Texts that a spreadsheet would run are quoted in CSV. Parquet
     needs the package pyarrow (the extra `parquet`).
     """
-    from listener import exports, pipeline, search
+    from listener import exports, pipeline
     from listener import trends as reading
     from listener.daemon import now_utc
+    from listener.reads import search
 
     if file.suffix not in _FORMATS:
         raise click.BadParameter(f"{file.name} should end in one of {', '.join(_FORMATS)}", param_hint="FILE")

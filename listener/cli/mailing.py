@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 @common
 def digest(config: Config, day: date | None, out: Path | None, send: bool, to: tuple[str, ...]) -> None:
     """The digest of one local day: printed, written to files (--out), or sent (--send)."""
-    from listener import delivery, mail, pipeline
     from listener import digest as digests
+    from listener import mail, pipeline
     from listener.daemon import now_utc
     from listener.errors import ConfigError
+    from listener.mail import delivery
 
     if out and (send or to):
         raise click.UsageError("--out writes the digest to files, --send and --to mail it: give one of them")

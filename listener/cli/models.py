@@ -16,7 +16,7 @@ from listener.cli.shared import DAY, as_json, common, progress, say, table
 if TYPE_CHECKING:
     from listener.config import Config
     from listener.engine import Classifier
-    from listener.search import PostRow
+    from listener.reads.search import PostRow
     from listener.training.own import Result
 
 
@@ -85,7 +85,8 @@ def compare(
     json_: bool,
 ) -> None:
     """Judges stored posts with the model in charge and with NAME, and shows where the two part. Changes nothing."""
-    from listener import engine, search, trends
+    from listener import engine, trends
+    from listener.reads import search
     from listener.text import model_input
 
     other = config.model.model_copy(update={"folder": _folder_of(config, name)})
@@ -104,8 +105,9 @@ def train_own(config: Config, *, json_: bool, no_use: bool) -> None:
     """Trains on the corrections of the database and puts the model to use when nothing speaks against it."""
     from importlib.util import find_spec
 
-    from listener import choice, engine, review, trends
+    from listener import choice, engine, trends
     from listener.errors import ListenerError
+    from listener.reads import review
     from listener.resources import model_folder
     from listener.training import own
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from listener.charts import Spec, Theme
-    from listener.counts import TrendRow
+    from listener.reads.counts import TrendRow
 
 KINDS = ("phases", "sentiment", "journey", "touchpoints", "impacts", "voice", "net")
 _SUFFIXES = (".png", ".svg", ".html")

@@ -13,14 +13,14 @@ import click
 from listener.cli import plotting, showing
 from listener.cli.shared import DAY, as_json, common, say, share, table, width
 from listener.cli.showing import NAMELESS
-from listener.counts import PARTS
 from listener.engine.labels import MOMENT_NAMES, MOMENTS, PHASES, SENTIMENTS, TOUCHPOINTS
 from listener.language import LANGUAGES
+from listener.reads.counts import PARTS
 
 if TYPE_CHECKING:
     from listener.config import Config
-    from listener.counts import Interval, TrendRow
-    from listener.search import PostRow
+    from listener.reads.counts import Interval, TrendRow
+    from listener.reads.search import PostRow
 
 
 _MOMENTS = ", ".join(f"{moment} ({name.split(' (')[0]})" for moment, name in MOMENT_NAMES.items())
@@ -230,8 +230,8 @@ def single(chosen: dict[str, Any]) -> dict[str, Any]:
 @common
 def posts(config: Config, query: str, limit: int, json_: bool, **chosen: Any) -> None:
     """Stored posts, newest first. QUERY searches titles and texts: words, "phrases", prefix*, AND, OR, NOT."""
-    from listener import search
     from listener import trends as reading
+    from listener.reads import search
     from listener.wording import cut
 
     with closing(reading.open_reader(config.database, config.zone)) as reader:

@@ -15,9 +15,9 @@ from listener.engine.labels import MOMENT_NAMES, MOMENTS, SENTIMENTS, TOUCHPOINT
 
 if TYPE_CHECKING:
     from listener.config import Config
-    from listener.counts import Interval
+    from listener.reads.counts import Interval
+    from listener.reads.review import Queued
     from listener.records import Correction
-    from listener.review import Queued
     from listener.store import Store
 
 _CUT = 500  # characters of a text before "m"
@@ -58,8 +58,8 @@ def review(
     not lead you. Answers may also come as lines on stdin. docs/learning.md tells more.
     """
     from listener import pipeline
-    from listener import review as reviewing
     from listener import trends as reading
+    from listener.reads import review as reviewing
 
     with closing(reading.open_reader(config.database, config.zone)) as reader:
         queue = reviewing.queue(

@@ -65,7 +65,7 @@ def serve(
 def _password(file: Path | None) -> str:
     if file is None:
         return os.environ.get(_PASSWORD, "")
-    from listener.secrets import Secret
+    from listener.settings.secrets import Secret
 
     return Secret(file=file).read("the page's password")
 

@@ -16,7 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from listener.config import Config
-    from listener.counts import Interval
+    from listener.reads.counts import Interval
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _PLACES = (Path("listener.toml"), Path("/etc/listener/listener.toml"))

@@ -12,11 +12,11 @@ from listener.cli.shared import as_json, say, share, table
 if TYPE_CHECKING:
     import sqlite3
 
-    from listener.breakdowns import Pair, Part, Voice
-    from listener.changes import Change
-    from listener.counts import Interval, Per
-    from listener.impacts import Impact
-    from listener.questions import Group
+    from listener.reads.breakdowns import Pair, Part, Voice
+    from listener.reads.changes import Change
+    from listener.reads.counts import Interval, Per
+    from listener.reads.impacts import Impact
+    from listener.reads.questions import Group
 
 NAMELESS = "(none)"
 SHOWS = ("periods", "voice", "touchpoints", "changes", "pairs", "questions")
@@ -66,9 +66,9 @@ def _print(rows: Sequence[Any], draw: Any, json_: bool) -> None:
 
 def _plain(row: Any) -> dict[str, Any]:
     """A row with every interval as {"value", "low", "high", "n"}, null where there is not enough data."""
-    from listener.changes import Change
-    from listener.counts import Interval
-    from listener.questions import Group
+    from listener.reads.changes import Change
+    from listener.reads.counts import Interval
+    from listener.reads.questions import Group
 
     if isinstance(row, Group):
         posts = [{"id": post.id, "source": post.source, "url": post.url, "day": post.day} for post in row.posts]

@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from listener import agenda, erasure, pages
 from listener.errors import StoreError
 from listener.merging import writing
 from listener.merging.joining import Row, Version, dated, joined
 from listener.migrations import BUSY_S, explained, refuse, state
 from listener.store import Store
+from listener.tables import agenda, erasure, pages
 
 _AT_ONCE = 500  # posts a transaction
 

@@ -9,8 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from listener.migrations import moment_of
-from listener.rows import is_late
 from listener.schedule import local_day
+from listener.tables.rows import is_late
 
 Row = dict[str, Any]
 

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from listener import backlog, copies, corrections, overruling, pages, rollups
 from listener.merging.joining import Row, Version
+from listener.tables import backlog, copies, corrections, overruling, pages, rollups
 
 _UNLINK = (
     "DELETE FROM mentions WHERE post_id IN (SELECT value FROM json_each(?))",

@@ -15,8 +15,8 @@ from listener.errors import QueryError
 from listener.query.grammar import MAX_DEPTH, QUOTES, Parser
 from listener.query.near import Placed
 from listener.query.nodes import Node, Not, asks, operands
+from listener.query.terms import Text
 from listener.records import Post
-from listener.terms import Text
 
 __all__ = ["MAX_DEPTH", "Query", "Text", "brand_query", "compile_query", "matcher"]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from listener.errors import QueryError
 from listener.query.near import Condition, Near, Placed
 from listener.query.nodes import And, Node, Not, Or, Titled, about, has_place
-from listener.terms import Span, read_term
+from listener.query.terms import Span, read_term
 
 MAX_DEPTH = 50  # nested parentheses; more is a slip of the keyboard, and would exhaust the stack
 FIELDS = ("title", "source", "lang", "author")

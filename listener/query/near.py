@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple, Protocol
 
-from listener.terms import Found, Span, Text
+from listener.query.terms import Found, Span, Text
 
 
 class Placed(Protocol):

@@ -10,8 +10,8 @@ from typing import NamedTuple, TypeGuard
 from listener import language
 from listener.errors import QueryError
 from listener.query.near import Near, Placed
+from listener.query.terms import Found, Span, Term, Text, fold
 from listener.records import Post
-from listener.terms import Found, Span, Term, Text, fold
 from listener.text import model_input
 
 

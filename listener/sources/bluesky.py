@@ -16,7 +16,7 @@ from listener.errors import Broken, Disabled, QueryError, Retry, Unauthorised
 from listener.http import Get, Response, read_json
 from listener.query import compile_query
 from listener.records import Gap, Page, Post
-from listener.secrets import Secret
+from listener.settings.secrets import Secret
 from listener.sources import About
 from listener.sources.jetstream import is_post_uri, read_post, read_window
 from listener.sources.shared import Phrases, read_date

@@ -16,11 +16,11 @@ from pydantic import Field
 
 from listener.errors import Broken
 from listener.http import Get, Response, public_url, read_json
+from listener.http.walls import is_html
 from listener.records import Page, Post
 from listener.sources import About
 from listener.sources.shared import Addresses, each_address, plain, read_date
 from listener.text import canonical_url, clean, fingerprint
-from listener.walls import is_html
 
 ABOUT = About(
     brings="entries of any RSS, Atom or JSON feed: Google News searches, Google Alerts, Reddit, blogs, forums",

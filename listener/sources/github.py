@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from listener.errors import Retry, SourceError
 from listener.http import Get, read_json
 from listener.records import Gap, Page, Post
-from listener.secrets import Secret
+from listener.settings.secrets import Secret
 from listener.sources import About
 from listener.sources import github_discussions as discussions
 from listener.sources.github_items import ask, items_of, page_of, parse

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from listener.errors import SourceError
 from listener.http import Get
 from listener.records import Page
-from listener.secrets import Secret
+from listener.settings.secrets import Secret
 from listener.sources import About
 from listener.sources.fediverse import HOST, WEB, by_its_address, each_back, hosts, is_gone, text_of
 from listener.sources.mastodon_lists import OVERLAP, List, Reader, before

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from listener.errors import Disabled
 from listener.http import Get
 from listener.records import Page
-from listener.secrets import Secret
+from listener.settings.secrets import Secret
 from listener.sources import About
 from listener.sources.reddit_feeds import GAP_S, NEXT_MINUTE_S, Feeds
 from listener.sources.reddit_posts import AT_ONCE, FULLNAME, WEB, Listing, Reader, parse

@@ -23,11 +23,11 @@ from praw.config import Config
 from listener import __version__
 from listener.errors import Broken, Refused, Retry, SourceError, Unauthorised
 from listener.http import public_url, retry_after
+from listener.http.transport import exchange, open_session
+from listener.http.walls import bot_wall
 from listener.records import Page
 from listener.settings import HttpSettings
 from listener.sources.reddit_posts import AT_ONCE, WEB, Listing, after_of, page_of, refused, shown_in, until_reset
-from listener.transport import exchange, open_session
-from listener.walls import bot_wall
 
 if TYPE_CHECKING:
     from listener.sources.reddit import Settings

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from listener.errors import Retry, SourceError
 from listener.http import Get
+from listener.http.walls import is_html
 from listener.records import Page
 from listener.sources.reddit_posts import AT_ONCE, WEB, Listing, parse, refused, until_reset
-from listener.walls import is_html
 
 GAP_S = 6.5  # ten requests a minute is the most that was ever allowed without a token
 NEXT_MINUTE_S = 61.0  # since June 2026 one a minute is common; the replies tell

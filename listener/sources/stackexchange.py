@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from listener.errors import Broken
 from listener.http import Get
 from listener.records import Gap, Page, Post
-from listener.secrets import Secret
+from listener.settings.secrets import Secret
 from listener.sources import About
 from listener.sources.shared import Phrases, plain, read_date
 from listener.sources.stackexchange_api import API, AT_ONCE, PLACE, Conversation, is_count, reply_of

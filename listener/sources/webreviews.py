@@ -13,13 +13,13 @@ from pydantic import Field
 
 from listener.errors import Broken, Refused
 from listener.http import Get, Response, charset, public_url
+from listener.http.walls import is_html
 from listener.records import Gap, Page
 from listener.sources import About, jsonld, microdata, rdfa
 from listener.sources.reviewnodes import Nodes, has_aggregate, once, read_review, reviews_of
 from listener.sources.shared import Addresses, kept_address
 from listener.sources.turns import each_in_turn
 from listener.text import canonical_url
-from listener.walls import is_html
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from listener.errors import Broken, Disabled, Refused, Retry, SourceError, Unauthorised
 from listener.http import Get
 from listener.records import Gap, Page
-from listener.secrets import Secret
+from listener.settings.secrets import Secret
 from listener.sources import About
 from listener.sources.x_account import LEAST, Account, next_month, spent
 from listener.sources.x_posts import FIELDS, id_at, ident_of, idents_of, list_of, page_of, parse, read, second_of

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from listener.errors import Broken, Refused, Retry, SourceError, Unauthorised
 from listener.http import Get
 from listener.records import Gap, Page
-from listener.secrets import Secret
+from listener.settings.secrets import Secret
 from listener.sources import About
 from listener.sources import youtube_walks as walks
 from listener.sources.youtube_account import Account, reasons, spent

@@ -21,8 +21,8 @@ from listener.engine.features import Encoder
 from listener.engine.labels import MOMENTS, SENTIMENTS
 from listener.engine.onnx import OnnxClassifier
 from listener.errors import ListenerError
+from listener.reads.review import Labelled
 from listener.records import Scores
-from listener.review import Labelled
 from listener.text import model_input
 from listener.training import gate, heads, measures
 from listener.training.dataset import UNKNOWN, Example, read_labels

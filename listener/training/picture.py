@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from listener.counts import wilson
+from listener.reads.counts import wilson
 from listener.training.evaluate import Bin, HeadReport, Report
 
 _SIDE = 260  # of a panel's square, in pixels

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from listener.errors import ListenerError
-from listener.journey import Stretch
+from listener.reads.journey import Stretch
 from listener.trends import Period
 from listener.wording import long_day
 

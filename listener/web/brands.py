@@ -6,9 +6,10 @@ import sqlite3
 from itertools import islice
 from typing import Any
 
-from listener import backtest, search
+from listener import backtest
 from listener import query as language
 from listener.errors import ListenerError
+from listener.reads import search
 from listener.web.site import Shown, Site
 
 _POSTS = 20_000  # the newest, so that an answer comes within seconds

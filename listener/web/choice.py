@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from listener import search, trends
+from listener import trends
 from listener.config import Config
+from listener.reads import search
 from listener.schedule import local_day
 from listener.web import asking
 from listener.web.asking import Span

@@ -11,9 +11,11 @@ from typing import Any
 
 from datasette.utils.asgi import Response
 
-from listener import digest, events, ledger, notices, pipeline
-from listener.ledger import Sent
-from listener.notices import Notice
+from listener import digest, pipeline
+from listener.alerts import notices
+from listener.alerts.notices import Notice
+from listener.tables import events, ledger
+from listener.tables.ledger import Sent
 from listener.web.site import Missing, Shown, Site
 
 _LATEST = 200

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from listener.config import Config
-from listener.counts import Interval
 from listener.engine.labels import MOMENT_NAMES, MOMENTS, PHASES, SENTIMENTS, TOUCHPOINTS
 from listener.migrations import moment_of
-from listener.search import PostRow
+from listener.reads.counts import Interval
+from listener.reads.search import PostRow
 from listener.web import asking
 from listener.wording import capital, count, cut, short_day, span, web_address
 from listener.wording import clock as said_clock

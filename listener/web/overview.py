@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from listener import events, health, journey, notices, trends
-from listener.changes import Change
-from listener.counts import Interval, Totals
+from listener import trends
+from listener.alerts import notices
 from listener.engine.labels import SENTIMENTS
+from listener.reads import health, journey
+from listener.reads.changes import Change
+from listener.reads.counts import Interval, Totals
+from listener.tables import events
 from listener.web import asking, pictures
 from listener.web.choice import asked
 from listener.web.forms import STEPS, per_cent, signed, touchpoint

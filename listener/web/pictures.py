@@ -14,8 +14,9 @@ from typing import Any
 
 from datasette.utils.asgi import Response
 
-from listener import charts, journey, trends
+from listener import charts, trends
 from listener.charts import Spec, Theme
+from listener.reads import journey
 from listener.web import asking
 from listener.web.choice import asked
 from listener.web.site import Missing, Site

@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from listener import dossier, search
 from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS, TOUCHPOINTS
 from listener.errors import ListenerError
 from listener.migrations import stamp
-from listener.search import PostRow
+from listener.reads import dossier, search
+from listener.reads.search import PostRow
 from listener.web import asking
 from listener.web.choice import brands
 from listener.web.site import Missing, Moved, Shown, Site

@@ -8,12 +8,12 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from listener import dossier
-from listener import review as reviewing
 from listener.engine.labels import TOUCHPOINTS
 from listener.errors import ListenerError
+from listener.reads import dossier
+from listener.reads import review as reviewing
+from listener.reads.review import Queued
 from listener.records import Correction
-from listener.review import Queued
 from listener.schedule import local_day
 from listener.web import asking
 from listener.web.choice import brands

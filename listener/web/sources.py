@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from listener import health
+from listener.reads import health
 from listener.web.site import Missing, Shown, Site
 
 _RUNS = 60

@@ -1,0 +1,158 @@
+"""A period taken apart: by source, moment, touchpoint or rating, by brand and pairs of brands. Reads only.
+
+All of it comes from the daily rollups, unless a filter needs single posts.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS
+from listener.reads.counts import COUNTS, PERIODS, Interval, Per, net, wilson
+from listener.reads.filters import Filters, checked, rows_of
+
+_BY = """
+SELECT {period} AS period, brand, {part} AS part, sentiment, sum(posts) AS posts FROM {table}
+WHERE {which} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
+
+_BY_RATING = """
+SELECT {period} AS period, brand, sum(stars_1), sum(stars_2), sum(stars_3), sum(stars_4), sum(stars_5) FROM {table}
+WHERE {which} GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
+_PAIRS = """
+SELECT brand, other, sum(posts) AS posts, sum(research) AS research FROM {table} WHERE {which}
+GROUP BY 1, 2 ORDER BY 4 DESC, 3 DESC, 1, 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The posts of a period and brand that are of one source, moment, touchpoint ... `share` is of all its posts."""
+
+    period: str
+    brand: str
+    part: str
+    posts: int
+    share: Interval
+    negative: int
+    neutral: int
+    positive: int
+    net: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How much of what is said of all brands is said of this one. A post that names two is a mention of both."""
+
+    period: str
+    brand: str
+    posts: int
+    share: Interval
+    net: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two brands that the same posts name; `research`: those of them that weigh before buying."""
+
+    brand: str
+    other: str
+    posts: int
+    research: int
+
+
+def parts(reader: sqlite3.Connection, per: Per, by: str, **filters: Any) -> list[Part]:
+    """One row for each period, brand and source (moment, phase ...), of which a post with several touchpoints has
+    several; `by` is day, week or month.
+
+    Raises ListenerError as `trends.trends` does.
+    """
+    chosen = checked(reader, filters)
+    if per == "rating":
+        return _ratings(reader, chosen, by)
+    view: Literal["contributions", "touchpoint_contributions"] = (
+        "touchpoint_contributions" if per == "touchpoint" else "contributions"
+    )
+    part = "moment" if per == "phase" else per
+    counts: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys((*SENTIMENTS, ""), 0))
+    for row in rows_of(reader, _BY, chosen, view, period=PERIODS[by], part=part):
+        name = row["part"] or ("not read" if per == "sentiment" else "unsure")
+        key = (row["period"], row["brand"], PHASES.get(name, name) if per == "phase" else name)
+        counts[key][row["sentiment"]] += row["posts"]
+    wholes = _wholes(reader, chosen, by)
+    return [
+        _part(key, found, wholes.get(key[:2], 0))
+        for key, found in sorted(counts.items(), key=lambda each: (each[0][:2], _place(per, each[0][2], each[1])))
+    ]
+
+
+def _part(key: tuple[str, str, str], found: Mapping[str, int], whole: int) -> Part:
+    posts = sum(found.values())
+    negative, neutral, positive = (found[name] for name in SENTIMENTS)
+    share = wilson(min(posts, whole), whole)
+    return Part(*key, posts, share, negative, neutral, positive, net(positive, negative))
+
+
+def _place(per: Per, part: str, found: Mapping[str, int]) -> tuple[float, str]:
+    """Moments and feelings in their own order; sources and touchpoints by their posts, most first."""
+    order: Sequence[str] = {
+        "moment": (*MOMENTS[1:], "none", "unsure"),
+        "phase": ("research", "transaction", "feedback", "none", "unsure"),
+        "sentiment": ("negative", "neutral", "positive", "not read"),
+    }.get(per, ())
+    return (order.index(part) if part in order else -sum(found.values()), part)
+
+
+def _wholes(reader: sqlite3.Connection, chosen: Filters, by: str) -> dict[tuple[str, str], int]:
+    """All posts of a period and brand, whatever part of them the filters choose by verdict."""
+    every = replace(chosen, moments=(), phases=(), sentiments=(), touchpoints=(), ratings=())
+    rows = rows_of(reader, COUNTS, every, period=PERIODS[by])
+    found: dict[tuple[str, str], int] = defaultdict(int)
+    for row in rows:
+        found[row["period"], row["brand"]] += row["posts"]
+    return found
+
+
+def _ratings(reader: sqlite3.Connection, chosen: Filters, by: str) -> list[Part]:
+    found = []
+    for period, brand, *stars in rows_of(reader, _BY_RATING, chosen, period=PERIODS[by]):
+        for star, posts in enumerate(stars, 1):
+            if posts:
+                # A rating is its author's own word: what the model makes of the text is not asked.
+                bad, fair, good = (posts if star in of else 0 for of in ((1, 2), (3,), (4, 5)))
+                share = wilson(posts, sum(stars))
+                found.append(Part(period, brand, str(star), posts, share, bad, fair, good, net(good, bad)))
+    return found
+
+
+def voice(reader: sqlite3.Connection, by: str, **filters: Any) -> list[Voice]:
+    """The share of voice of each brand in each period, among all brands that posts name. A filter by brand chooses
+    which are shown, not what they are a share of.
+    """
+    chosen = checked(reader, filters)
+    wanted = set(chosen.brands)
+    rows = [row for row in rows_of(reader, COUNTS, replace(chosen, brands=()), period=PERIODS[by]) if row["brand"]]
+    wholes: dict[str, int] = defaultdict(int)
+    for row in rows:
+        wholes[row["period"]] += row["posts"]
+    return [
+        Voice(
+            row["period"], row["brand"], row["posts"], wilson(row["posts"], wholes[row["period"]]),
+            net(row["sentiment_positive"], row["sentiment_negative"]),
+        )
+        for row in rows
+        if not wanted or row["brand"] in wanted
+    ]  # fmt: skip
+
+
+def pairs(reader: sqlite3.Connection, **filters: Any) -> list[Pair]:
+    """Brands that the same posts name, the pair most weighed before buying first."""
+    chosen = checked(reader, filters)
+    rows = rows_of(reader, _PAIRS, chosen, "pair_contributions")
+    return [Pair(row["brand"], row["other"], row["posts"], row["research"]) for row in rows]

@@ -1,0 +1,158 @@
+"""The filters that people give to the figures, checked, and as conditions on the rollups and their views."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+from listener.engine.labels import MOMENTS, PHASES
+from listener.errors import ListenerError
+from listener.reads.counts import BELOW, BESIDE
+from listener.reads.search import check_names, check_period, fts_query, readable
+
+View = Literal["contributions", "touchpoint_contributions", "pair_contributions"]
+# For each view its rollups, the smallest first, and the columns they have beside day and brand.
+_ROLLUPS: dict[View, tuple[tuple[str, frozenset[str]], ...]] = {
+    "contributions": (
+        ("daily_brands", frozenset()),
+        ("daily_sources", frozenset({"source"})),
+        ("daily_moments", frozenset({"moment", "sentiment"})),
+        ("daily_touched", frozenset({"source", "touchpoint"})),
+        ("daily", frozenset({"source", "moment", "sentiment"})),
+    ),
+    "touchpoint_contributions": (("daily_touchpoints", frozenset({"source", "touchpoint", "sentiment"})),),
+    "pair_contributions": (("daily_pairs", frozenset({"source", "other"})),),
+}
+_BESIDE = ("daily_brands", "daily_sources", "daily_touched")  # with a column for each label
+# These have the source first, and are read from there on.
+_BY_SOURCE = ("daily_sources", "daily_touched", "daily")
+_ALL_SOURCES = "source IN (SELECT name FROM sources)"
+_COLUMNS = re.compile(r"\b(?:source|moment|sentiment|touchpoint)\b")
+
+_BY_COLUMN = {
+    "brands": "brand IN (SELECT value FROM json_each(:brands))",
+    "sources": "source IN (SELECT value FROM json_each(:sources))",
+    "moments": "moment IN (SELECT value FROM json_each(:moments))",
+    "sentiments": "sentiment IN (SELECT value FROM json_each(:sentiments))",
+    "since": "day >= :since",
+    "until": "day <= :until",
+}
+# These need single posts, which a rollup does not hold.
+_BY_POST = {
+    "touchpoints": "post_id IN (SELECT post_id FROM verdict_touchpoints"
+    " WHERE touchpoint IN (SELECT value FROM json_each(:touchpoints)))",
+    "query": "post_id IN (SELECT rowid FROM posts_fts WHERE posts_fts MATCH :query)",
+    "ratings": "post_id IN (SELECT id FROM posts"
+    " WHERE CAST(round(rating * 4) AS INTEGER) + 1 IN (SELECT value FROM json_each(:ratings)))",
+}
+_MOMENT_OF_POST = (
+    "post_id IN (SELECT post_id FROM verdicts WHERE NOT abstained"
+    " AND moment IN (SELECT value FROM json_each(:moments)))"
+)
+_TOUCHPOINT = "touchpoint IN (SELECT value FROM json_each(:touchpoints))"
+_BRAND_OF_PAIR = "(brand IN (SELECT value FROM json_each(:brands)) OR other IN (SELECT value FROM json_each(:brands)))"
+_SENTIMENT_OF_POST = (
+    "post_id IN (SELECT post_id FROM verdicts WHERE NOT unread"
+    " AND sentiment IN (SELECT value FROM json_each(:sentiments)))"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which posts are counted. Names within one field are alternatives; every field that is given has to hold.
+
+    `ratings` are stars, 1 to 5; `phases` stand for their moments; `since` and `until` are local days, both included;
+    `query` is that of `search.posts`.
+    """
+
+    brands: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    moments: Sequence[str] = ()
+    phases: Sequence[str] = ()
+    sentiments: Sequence[str] = ()
+    touchpoints: Sequence[str] = ()
+    ratings: Sequence[int] = ()
+    since: date | None = None
+    until: date | None = None
+    query: str = ""
+
+    def check(self, reader: sqlite3.Connection) -> None:
+        """Raises ListenerError: a name that does not exist, `since` after `until`, a query that cannot be read."""
+        check_period(self.since, self.until)
+        check_names(
+            reader, named=self.brands, moments=self.moments, sentiments=self.sentiments, touchpoints=self.touchpoints,
+            sources=self.sources,
+        )  # fmt: skip
+        for phase in self.phases:
+            if phase not in PHASES.values():
+                raise ListenerError(
+                    f"there is no phase {phase!r}; there are: {', '.join(dict.fromkeys(PHASES.values()))}"
+                )
+        fts_query(self.query)
+
+    def where(self, view: View = "contributions", columns: Iterable[str] = ()) -> tuple[str, str, dict[str, Any]]:
+        """(table, condition, values) for a count that asks for these columns beside day and brand: the smallest rollup
+        that can tell, else the view of single posts.
+        """
+        used = {name: value for name, value in self._values().items() if value is not None}
+        conditions = {**_BY_COLUMN, **_BY_POST}
+        single = used.keys() & _BY_POST.keys()
+        if view == "touchpoint_contributions" or self._of_one_touchpoint(columns):
+            conditions["touchpoints"] = _TOUCHPOINT
+            single -= {"touchpoints"}
+        if view != "contributions":
+            conditions["moments"] = _MOMENT_OF_POST
+            single |= used.keys() & {"moments"}
+        if view == "pair_contributions":
+            conditions["brands"] = _BRAND_OF_PAIR
+            conditions["sentiments"] = _SENTIMENT_OF_POST
+            single |= used.keys() & {"sentiments"}
+        which = [conditions[name] for name in used]
+        if single:
+            return view, " AND ".join(which) or "true", used
+        needed = {*columns, *_COLUMNS.findall(" ".join(which))} - {"brand"}
+        table = next(name for name, has in _ROLLUPS[view] if needed <= has)
+        if table in _BY_SOURCE and "sources" not in used and used.keys() & {"since", "until"}:
+            which.append(_ALL_SOURCES)
+        return table, " AND ".join(which) or "true", used
+
+    def _of_one_touchpoint(self, columns: Iterable[str]) -> bool:
+        """Whether only that decides which posts are counted. A post may have two, and is to be counted once then."""
+        others = self.moments or self.phases or self.sentiments or self.ratings or self.query
+        return len(set(self.touchpoints)) == 1 and not others and not {"moment", "sentiment"} & set(columns)
+
+    def _values(self) -> dict[str, Any]:
+        moments = [moment for moment in MOMENTS if moment in self.moments or PHASES[moment] in self.phases]
+        lists = {
+            "brands": self.brands, "sources": self.sources, "moments": moments, "sentiments": self.sentiments,
+            "touchpoints": self.touchpoints, "ratings": self.ratings,
+        }  # fmt: skip
+        return {
+            **{name: json.dumps(list(values)) if values else None for name, values in lists.items()},
+            "since": self.since and self.since.isoformat(),
+            "until": self.until and self.until.isoformat(),
+            "query": fts_query(self.query) or None,
+        }
+
+
+def checked(reader: sqlite3.Connection, filters: Mapping[str, Any]) -> Filters:
+    """The filters, after a look at the database. Raises ListenerError as `Filters.check` does."""
+    chosen = Filters(**filters)
+    chosen.check(reader)
+    return chosen
+
+
+def rows_of(
+    reader: sqlite3.Connection, statement: str, chosen: Filters, view: View = "contributions", **names: str
+) -> list[sqlite3.Row]:
+    """The rows of a statement with places for {table}, {which}, {labels} and `names`."""
+    asked = statement.format(table="", which="", labels="", **names)
+    table, which, values = chosen.where(view, set(_COLUMNS.findall(asked)))
+    labels = BESIDE if table in _BESIDE else BELOW
+    with readable(chosen.query):
+        return reader.execute(statement.format(table=table, which=which, labels=labels, **names), values).fetchall()
