@@ -21,7 +21,9 @@ from listener.web.site import Missing, Shown, Site
 _LATEST = 200
 _ALERTS = timedelta(days=90)
 # A digest carries its own styles, asks for nothing, and runs nothing.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox allow-popups"
+_SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
+_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox {_SANDBOX}"
+_NEW_TAB = '<base target="_blank">'  # a link would else open in the frame, which our pages refuse to stand in
 
 
 async def listing(site: Site, request: Any) -> Shown:
@@ -38,7 +40,7 @@ async def listing(site: Site, request: Any) -> Shown:
 async def one(site: Site, request: Any) -> Shown:
     sent = await _find(site, request)
     kept = _kept(site, sent)
-    return Shown("digest.html", {"sent": sent, "kept": kept is not None})
+    return Shown("digest.html", {"sent": sent, "kept": kept is not None, "sandbox": _SANDBOX})
 
 
 async def body(site: Site, request: Any) -> Any:
@@ -46,7 +48,7 @@ async def body(site: Site, request: Any) -> Any:
     sent = await _find(site, request)
     kept = _kept(site, sent)
     html = kept.read_text("utf-8") if kept else await site.read(lambda _: _made_again(site, sent))
-    return Response.html(html, headers={"content-security-policy": _POLICY})
+    return Response.html(html.replace("<head>", f"<head>{_NEW_TAB}", 1), headers={"content-security-policy": _POLICY})
 
 
 async def _find(site: Site, request: Any) -> Sent:
