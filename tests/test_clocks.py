@@ -118,6 +118,20 @@ def test_a_clock_set_back_an_hour_or_ahead_a_day_sends_nothing_twice_and_misses_
     assert set(days.mails) >= days.due(begin)
 
 
+def test_a_clock_that_is_ahead_for_a_moment_erases_nothing(
+    world: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    days = world(datetime(2026, 11, 20, 12, tzinfo=UTC))
+    purged: list[datetime] = []
+    monkeypatch.setattr(pipeline, "purge", lambda store, config, now: purged.append(now))
+    ahead = running._clock_ahead()
+    for years, done in ((0, 1), (10, 1), (0, 1), (0, 2)):  # as the clock is at each hour's tick
+        monkeypatch.setattr(running, "_clock_ahead", lambda years=years: ahead + years * 365 * 86400)
+        days.daemon._purge()
+        assert len(purged) == done
+    assert caplog.messages.count("clock_jumped") == 2
+
+
 steps = st.one_of(
     st.integers(20, 7200), st.integers(3600, 4 * 86400), st.sampled_from([-3600, -1800, 86400, -86400]), st.just(30)
 )

@@ -43,6 +43,7 @@ SILENT_S = {
     "collect": 120, "classify": 600, "digest": 900, "alerts": 900, "operator": 900, "purge": 1800, "fetch": 1800,
     "configure": 3600,
 }  # fmt: skip
+_JUMP_S = 3600.0  # a clock that is set by more than this may be wrong
 TOLD_AGAIN_S = 3600.0  # a trouble that lasts is told once an hour
 
 
@@ -51,8 +52,9 @@ def now_utc() -> datetime:
 
 
 def _clock_ahead() -> float:
-    """Seconds by which the wall clock is ahead of the one that nobody sets."""
-    return time.time() - time.monotonic()
+    """Seconds by which the wall clock is ahead of the one that nobody sets, and that runs on in the machine's sleep."""
+    steady = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    return time.time() - steady
 
 
 def _plan_anew(scheduler: BackgroundScheduler) -> None:
@@ -78,6 +80,7 @@ class Daemon:
         self._troubles: dict[str, tuple[str, float]] = {}  # tick -> what is wrong with it, and when that was told
         self._pulse = Pulse()
         self._meters: Meters | None = None
+        self._ahead = _clock_ahead()
         self._pool = ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch")
 
     def run(self) -> None:
@@ -320,6 +323,14 @@ class Daemon:
             upkeep.tell(store, self._config, now_utc, self._stopping.is_set)
 
     def _purge(self) -> None:
+        """Erases what is past its time. After the clock was set otherwise by more than an hour it waits for the next
+        hour: what is erased by a clock that is wrong for a moment is gone for good.
+        """
+        ahead = _clock_ahead()
+        jump, self._ahead = ahead - self._ahead, ahead
+        if abs(jump) > _JUMP_S:
+            log.event("clock_jumped", logging.WARNING, seconds=round(jump))
+            return
         with self._store() as store:
             pipeline.purge(store, self._config, now_utc())
 
