@@ -22,8 +22,8 @@ _ZYGOTE = """
 import importlib, json, os, sys
 import feedparser, numpy, onnxruntime, requests, rich.progress, tokenizers
 import listener.cli, listener.crash, listener.daemon, listener.doctor, listener.engine.onnx, listener.engine.routing
-import listener.monitor, listener.pipeline, listener.scoring, listener.search, listener.sources.feeds
-import listener.sources.files, listener.transport
+import listener.daemon.monitor, listener.pipeline, listener.scoring, listener.reads.search, listener.sources.feeds
+import listener.sources.files, listener.http.transport
 
 ended = {}
 print("ready", flush=True)

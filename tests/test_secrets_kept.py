@@ -102,7 +102,7 @@ def test_planted_secrets_are_in_no_log_no_output_and_no_table(start: Start, tmp_
             child = start(*command, "--config", tmp_path / "listener.toml", log=tmp_path / "log", out=tmp_path / "out",
                           env=env)  # fmt: skip
             if command[0] == "run":
-                time.sleep(5)
+                time.sleep(2.5)
                 assert child.poll() is None, (tmp_path / "log").read_text()[-3000:]
                 child.send(signal.SIGTERM)
             assert child.wait() != 70, f"{command} (number {number}) crashed: {(tmp_path / 'log').read_text()[-2000:]}"
