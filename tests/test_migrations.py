@@ -12,7 +12,7 @@ import pytest
 from posting import OSLO, counted_rollup, judge, opened, stored_rollup
 from sqlite_utils import Database
 
-from listener import trends
+from listener import rollups, trends
 from listener.errors import StoreError
 from listener.migrations import MIGRATIONS, state
 
@@ -67,6 +67,10 @@ def fill(connection: sqlite3.Connection) -> None:
     put(connection, "digests", recipient="ann@example.org", cadence="daily", period="2026-11-20", state="sent",
         claimed_at="2026-11-21T06:00:00Z", attempts=1)  # fmt: skip
     connection.executemany("INSERT INTO meta VALUES (?, ?)", [("model", "m1"), ("zone", "Europe/Oslo")])
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'daily_brands'").fetchone():
+        rollups.rebuild(connection)  # from there on rollups and search index are those of this version
+        connection.execute("INSERT INTO posts_fts (posts_fts) VALUES ('rebuild')")
+        return
     for table, view in (
         ("daily", "contributions"),
         ("daily_touchpoints", "touchpoint_contributions"),

@@ -22,6 +22,7 @@ from listener.cli import (
     reviewing,
     serving,
     sourcing,
+    topics,
 )
 from listener.errors import ListenerError
 
@@ -76,6 +77,7 @@ for _errand in (
     mailing,
     model,
     models,
+    topics,
     evaluating,
 ):
     for _command in _errand.COMMANDS:

@@ -33,6 +33,7 @@ from listener.store import Store
 
 if TYPE_CHECKING:
     from listener.daemon.monitor import Meters
+    from listener.engine.topics import Tagger
 
 TICK_S = {"collect": 2, "classify": 2, "digest": 20, "alerts": 60, "operator": 60, "purge": 3600}
 FETCHES_AT_ONCE = 8
@@ -68,6 +69,7 @@ class Daemon:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._tagger: Tagger | None = None
         self._loaded: tuple[Config, Judge] | None = None  # the model, and the configuration that names it
         self._get: Get
         self._doors = ExitStack()
@@ -292,8 +294,13 @@ class Daemon:
                 done += number
                 if self._meters:
                     self._meters.judged(number)
-        if done:
-            log.event("classified", posts=done)
+            if done:
+                log.event("classified", posts=done)
+                from listener import tagging  # what it needs is loaded with a model, and not before
+
+                self._tagger = tagging.tagger(store, config, self._tagger)
+                if self._tagger and (found := sum(tagging.tag(store, self._tagger, interrupted))):
+                    log.event("tagged", posts=found)
 
     def _digest(self) -> None:
         """Sends what is due. The ledger knows what was sent; a digest that was missed is caught up, oldest first."""

@@ -26,6 +26,7 @@ from listener.migrations import m005_figures as m005
 from listener.migrations import m006_corrections as m006
 from listener.migrations import m007_alerts as m007
 from listener.migrations import m008_speed as m008
+from listener.migrations import m009_topics as m009
 
 MIGRATIONS = Migrations("listener")
 BUSY_S = 30.0
@@ -70,6 +71,11 @@ def m007_alerts(db: Database) -> None:
 @MIGRATIONS()
 def m008_speed(db: Database) -> None:
     _execute(db, m008.STATEMENTS)
+
+
+@MIGRATIONS()
+def m009_topics(db: Database) -> None:
+    _execute(db, m009.STATEMENTS)
 
 
 def _execute(db: Database, statements: Iterable[str]) -> None:

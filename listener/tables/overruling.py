@@ -67,6 +67,12 @@ WHERE ended_at IS NULL AND post_id IN (SELECT value FROM json_each(:posts))
 # What a person said of a post may stay when its words may not: it names nobody.
 _NAMELESS = "UPDATE corrections SET text_hash = '' WHERE post_id IN (SELECT value FROM json_each(?))"
 
+# A topic was found in a text that is gone now.
+_UNTAG = (
+    "DELETE FROM post_topics WHERE post_id IN (SELECT value FROM json_each(?))",
+    "DELETE FROM topic_marks WHERE post_id IN (SELECT value FROM json_each(?))",
+)
+
 _OWN_AGAIN = "DELETE FROM disowned WHERE post_id IN (SELECT value FROM json_each(?))"
 
 _DISOWNED = "SELECT post_id, brand FROM disowned WHERE post_id IN (SELECT value FROM json_each(?))"
@@ -87,11 +93,12 @@ def restore(connection: sqlite3.Connection, post_ids: Iterable[int]) -> None:
 
 
 def end(connection: sqlite3.Connection, post_ids: Iterable[int], how: Ended, now: datetime) -> None:
-    """The corrections of these posts hold no longer, because their texts are others, or gone."""
+    """The corrections of these posts hold no longer, nor do their topics: their texts are others, or gone."""
     chosen = json.dumps(list(post_ids))
     restore(connection, post_ids)
     connection.execute(_END, {"posts": chosen, "how": how, "now": stamp(now)})
-    connection.execute(_OWN_AGAIN, (chosen,))
+    for statement in (_OWN_AGAIN, *_UNTAG):
+        connection.execute(statement, (chosen,))
     if how == "deleted":
         connection.execute(_NAMELESS, (chosen,))
 
