@@ -38,7 +38,6 @@ from listener.training.dataset import Example, rows
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ZONE = ZoneInfo("UTC")
-STEPS = (50, 100, 200, 500)
 
 SETFIT = """
 import json, sys, time
@@ -126,6 +125,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path(__file__).parent.parent / "models")
     parser.add_argument("--intents", type=Path)
     parser.add_argument("--at-most", type=int, default=4000)
+    parser.add_argument("--steps", type=int, nargs="+", default=(50, 100, 200, 500))
     parser.add_argument("--setfit", type=Path)
     parser.add_argument("--setfit-iterations", type=int, default=20, help="pairs of each kind for every text")
     given = parser.parse_args()
@@ -133,14 +133,14 @@ def main() -> None:
     by_id = {row["id"]: row for row in posts}
     print("| chosen | corrections | tests | before | after | p | promoted | seconds | TF-IDF | SetFit (seconds) |")
     print("|---|--:|--:|--:|--:|--:|---|--:|--:|--:|")
-    for by_lot in (False, True):
+    for by_lot in (False,) if given.setfit else (False, True):
         with tempfile.TemporaryDirectory() as folder, filled(Path(folder), posts, given.model) as store:
             ids = dict(store.connection.execute("SELECT native_id, id FROM posts WHERE copy_of IS NULL").fetchall())
             for native_id, post_id in ids.items():
                 if review.apart("brand", native_id):
                     correct(store, post_id, by_id[native_id], "random")
             done = 0
-            for number in STEPS:
+            for number in given.steps:
                 teach(store, by_id, number - done, by_lot)
                 done = number
                 line(store, Path(folder), given, by_lot)
