@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from posting import NOW, OSLO, judge, opened, post, save
 
-from listener import config, doctor, trends
+from listener import config, digest, doctor, trends
+from listener.digest.edition import Edition
 from listener.reads import drift
 from listener.reads.counts import wilson
 from listener.records import Correction
 from listener.resources import model_folder
 from listener.store import Store
+from listener.wording import Calendar
 
 TODAY = date(2026, 11, 22)
 OLD = NOW - timedelta(days=60)
@@ -94,3 +96,11 @@ def test_the_doctor_warns_and_names_the_remedy(store: Store, tmp_path: Path) -> 
     assert unsure.state == "warning" and "unsure of 75.0% of the posts in the last 30 days (40), 10.0%" in unsure.detail
     assert "listener review" in unsure.remedy
     assert words.state == "ok" and words.detail.startswith("0.0% of the words")
+
+
+def test_the_digest_says_it_too(store: Store) -> None:
+    written(store, OLD, 40, "the room was fine", unsure=4)
+    written(store, NOW - timedelta(days=1), 40, "the room was dirty", unsure=30)
+    edition = Edition(brands=("",), day=TODAY - timedelta(days=1), now=NOW, calendar=Calendar(OSLO))
+    told = digest.build(reading(store), edition).notes
+    assert any("The model is unsure more often than it was: of 10% of the posts before, 75%" in note for note in told)

@@ -12,7 +12,7 @@ from listener.cli.shared import as_json, common, progress, say, share, table
 
 if TYPE_CHECKING:
     from listener.config import Config
-    from listener.search import PostRow
+    from listener.reads.search import PostRow
 
 
 @click.group(invoke_without_command=True, short_help="Topics of your own, by example.")
@@ -95,7 +95,8 @@ def tag(config: Config) -> None:
 @common
 def show(config: Config, name: str, limit: int, json_: bool) -> None:
     """The newest posts of a topic, without those you said no to."""
-    from listener import search, trends
+    from listener import trends
+    from listener.reads import search
     from listener import topics as known
     from listener.wording import cut
 
@@ -114,7 +115,8 @@ def show(config: Config, name: str, limit: int, json_: bool) -> None:
 @common
 def judge(config: Config, name: str, limit: int) -> None:
     """Shows posts of a topic in no order and asks whether they speak of it: y, n, s to skip, q to end."""
-    from listener import pipeline, search, trends
+    from listener import pipeline, trends
+    from listener.reads import search
     from listener import topics as known
     from listener.wording import count, cut
 

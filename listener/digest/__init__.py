@@ -30,6 +30,7 @@ from listener.digest.lines import Quote, Statement
 from listener.engine.labels import PHASES
 from listener.mail import Rendered
 from listener.reads import questions
+from listener.reads.drift import drift
 from listener.schedule import day_bounds
 from listener.tables import events
 from listener.trends import PostRow, TrendRow
@@ -212,7 +213,7 @@ def build(reader: sqlite3.Connection, edition: Edition) -> Digest:
             )
             if quotes
         ),
-        notes=lines.notes(figures, waiting, _late(reader, edition)),
+        notes=lines.notes(figures, waiting, _late(reader, edition), drift(reader, edition.day)),
         written=f"{edition.calendar.short_day(edition.now.astimezone(edition.calendar.zone).date())},"
         f" {edition.now.astimezone(edition.calendar.zone):%H:%M} ({edition.calendar.zone.key})",
     )

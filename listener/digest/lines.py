@@ -11,6 +11,7 @@ from typing import Literal
 from listener import trends
 from listener.digest.edition import Edition
 from listener.digest.figures import FEW, FEW_ANSWERS, Figures, compared, news
+from listener.reads.drift import Drift
 from listener.reads.questions import Group
 from listener.trends import DayTotals, PostRow, SourceHealth
 from listener.wording import Calendar, brand_name, capital, count, cut, listed, one_line, touchpoint_name, web_address
@@ -22,6 +23,12 @@ _ASKERS_SHOWN = 6
 _LATE = timedelta(hours=2)  # a digest that is sent so long after its time was missed then
 _ENOUGH_TO_CORRECT = 30  # posts; the interval of fewer says nothing that a reader can use
 _ANSWERS = (("wrong moment", "moment"), ("wrong sentiment", "sentiment"), ("not us", "brand"))
+_DRIFTED = {
+    "agreement": "You and the model agree less than you did: {0:.0%} of the posts drawn at random before, {1:.0%} in"
+    " the last 30 days. A review and a training bring it back.",
+    "unsure": "The model is unsure more often than it was: of {0:.0%} of the posts before, {1:.0%} in the last 30 days."
+    " A review and a training bring it back.",
+}
 FAILING = {
     "retrying": "not answering",
     "blocked": "access refused",
@@ -269,8 +276,8 @@ def _failure(source: SourceHealth, now: datetime, calendar: Calendar) -> str:
     return f"{cut(one_line(source.name), 40)} ({told}; {last})"
 
 
-def notes(figures: Figures, waiting: int, late: int) -> tuple[str, ...]:
-    """What is still open: posts without a verdict, verdicts a person should look at, posts that came too late."""
+def notes(figures: Figures, waiting: int, late: int, drifts: Sequence[Drift] = ()) -> tuple[str, ...]:
+    """What is still open: posts without a verdict or for a person to look at, posts that came too late, and drift."""
     told = _overdue(figures.edition)
     if waiting:
         told.append(f"{count(waiting, 'post waits', 'posts wait')} for a verdict and {_are(waiting)} not counted here.")
@@ -292,6 +299,7 @@ def notes(figures: Figures, waiting: int, late: int) -> tuple[str, ...]:
         whose = edition.calendar.long_day(before) if edition.days == 1 else "the week before"
         those = "it" if late == 1 else "them"
         told.append(f"{count(late, 'post')} of {whose} came in after its digest; the trends have {those}.")
+    told += [_DRIFTED[each.what].format(each.before.value, each.lately.value) for each in drifts if each.worse]
     return tuple(told)
 
 
