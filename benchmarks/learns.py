@@ -108,8 +108,9 @@ def teach(store: Store, by_id: dict[str, dict[str, Any]], number: int, by_lot: b
     """Corrects so many more posts: those the review queue shows, or any."""
     with closing(trends.open_reader(store.path, ZONE)) as reader:
         if by_lot:
-            free = "SELECT id, source, native_id FROM posts WHERE copy_of IS NULL AND id NOT IN"
-            every = reader.execute(f"{free} (SELECT post_id FROM corrections) ORDER BY id").fetchall()
+            free = "SELECT id, source, native_id FROM posts JOIN verdicts ON post_id = id AND NOT unread"
+            which = "copy_of IS NULL AND id NOT IN (SELECT post_id FROM corrections)"
+            every = reader.execute(f"{free} WHERE {which} ORDER BY id").fetchall()
             chosen = [tuple(row) for row in every if not review.apart(row["source"], row["native_id"])]
             random.Random(number).shuffle(chosen)
             wanted = [(post_id, native_id) for post_id, _, native_id in chosen[:number]]
@@ -135,7 +136,11 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|--:|---|--:|--:|--:|")
     for by_lot in (False,) if given.setfit else (False, True):
         with tempfile.TemporaryDirectory() as folder, filled(Path(folder), posts, given.model) as store:
-            ids = dict(store.connection.execute("SELECT native_id, id FROM posts WHERE copy_of IS NULL").fetchall())
+            ids = dict(
+                store.connection.execute(
+                    "SELECT native_id, id FROM posts JOIN verdicts ON post_id = id AND NOT unread WHERE copy_of IS NULL"
+                ).fetchall()
+            )
             for native_id, post_id in ids.items():
                 if review.apart("brand", native_id):
                     correct(store, post_id, by_id[native_id], "random")
