@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from listener.reads.counts import Interval, wilson
 from listener.errors import ListenerError
 from listener.migrations import stamp
+from listener.reads.counts import Interval, wilson
 from listener.records import Pending
 
 _PENDING = """

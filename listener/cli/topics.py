@@ -95,9 +95,9 @@ def tag(config: Config) -> None:
 @common
 def show(config: Config, name: str, limit: int, json_: bool) -> None:
     """The newest posts of a topic, without those you said no to."""
+    from listener import topics as known
     from listener import trends
     from listener.reads import search
-    from listener import topics as known
     from listener.wording import cut
 
     with closing(trends.open_reader(config.database, config.zone)) as reader:
@@ -116,8 +116,8 @@ def show(config: Config, name: str, limit: int, json_: bool) -> None:
 def judge(config: Config, name: str, limit: int) -> None:
     """Shows posts of a topic in no order and asks whether they speak of it: y, n, s to skip, q to end."""
     from listener import pipeline, trends
-    from listener.reads import search
     from listener import topics as known
+    from listener.reads import search
     from listener.wording import count, cut
 
     with closing(trends.open_reader(config.database, config.zone)) as reader:
