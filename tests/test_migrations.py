@@ -12,9 +12,10 @@ import pytest
 from posting import OSLO, counted_rollup, judge, opened, stored_rollup
 from sqlite_utils import Database
 
-from listener import rollups, trends
+from listener import trends
 from listener.errors import StoreError
 from listener.migrations import MIGRATIONS, state
+from listener.tables import rollups
 
 NAMES = [migration.name for migration in MIGRATIONS._migrations]
 
