@@ -119,7 +119,7 @@ def test_whose_export_it_is_is_told_by_its_columns(columns: str, preset: str) ->
 def test_every_preset_can_be_named_in_the_settings_and_in_the_help(repo: Path) -> None:
     named = set(get_args(Settings.model_fields["preset"].annotation)) - {""}
     assert named == set(PRESETS)
-    command = (repo / "listener" / "cli" / "collecting.py").read_text("utf-8")
+    command = (repo / "listener" / "cli" / "filing.py").read_text("utf-8")
     docs = (repo / "docs" / "sources.md").read_text("utf-8")
     assert [preset for preset in PRESETS if preset not in command or f"`{preset}`" not in docs] == []
 
