@@ -170,6 +170,8 @@ def _bring(
         mine, deleted = ours.get(version.key), version.row["deleted_at"]
         if version.row["author"] in barred[version.row["source"]] and not deleted:
             merged.forgotten += 1
+            if mine and not mine.row["deleted_at"]:
+                gone.append(mine.row["id"])  # ours came without its author, who is known now
         elif mine is None:
             new.append(dated(version, store.zone))
         elif mine.row["deleted_at"]:

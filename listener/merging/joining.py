@@ -64,7 +64,7 @@ def joined(mine: Version, theirs: Version, in_charge: str | None, zone: ZoneInfo
     row = {**mine.row, **{name: newer.row[name] for name in _SAID}}
     row["engagement"] = max(mine, theirs, key=lambda each: (each.seen, each.row["engagement"])).row["engagement"]
     row["author"] = newer.row["author"] or older.row["author"]
-    for name, choose in (("verify_due_at", min), ("last_verified_at", max), ("edited_at", max)):
+    for name, choose in (("verify_due_at", min), ("edited_at", max)):
         told = [each.row[name] for each in (mine, theirs) if each.row[name] is not None]
         row[name] = choose(told) if told else None
     row |= _first(mine, theirs)
@@ -119,10 +119,15 @@ def _wordless(mine: Version, theirs: Version, in_charge: str | None, zone: ZoneI
 
 
 def _first(mine: Version, theirs: Version) -> Row:
-    """When the post was made and first collected, as far as either database knows."""
+    """When the post was made, first collected and last seen, as far as either database knows."""
     made = [each.row["created_at"] for each in (mine, theirs) if each.row["created_at"]]
-    collected = min(mine.row["collected_at"], theirs.row["collected_at"])
-    return {"created_at": min(made, default=None), "collected_at": collected}
+    collected, seen = min(mine.row["collected_at"], theirs.row["collected_at"]), max(mine.seen, theirs.seen)
+    verified = any(each.row["last_verified_at"] for each in (mine, theirs)) or seen != collected
+    return {
+        "created_at": min(made, default=None),
+        "collected_at": collected,
+        "last_verified_at": seen if verified else None,
+    }
 
 
 def _verdict(mine: Version, theirs: Version, text_hash: str, in_charge: str | None) -> Row | None:

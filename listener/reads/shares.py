@@ -105,7 +105,7 @@ class Correction:
         """(rows, t): variance because the table was counted on few labelled posts, for squared shares (rows, t)."""
         # Of the true label i: variance of solve @ (a draw of row i), for every label asked for.
         mean = self._rates @ self._solve.T
-        each = (self._rates @ (self._solve**2).T - mean**2) / (self._posts + 1)[:, None]
+        each = np.maximum(self._rates @ (self._solve**2).T - mean**2, 0) / (self._posts + 1)[:, None]
         return np.asarray(squared @ each)
 
 
