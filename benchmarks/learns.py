@@ -99,7 +99,9 @@ def setfit(python: Path, base: Path, teaching: Sequence[Example], test: Sequence
         "base": str(base), "iterations": iterations, "texts": [x.text for x in teaching],
         "labels": [x.moment for x in teaching], "test": [x.text for x in test],
     }  # fmt: skip
-    run = subprocess.run([python, "-c", SETFIT], input=json.dumps(given), capture_output=True, text=True, check=False)
+    command = [python.absolute(), "-c", SETFIT]
+    with tempfile.TemporaryDirectory() as folder:  # its trainer writes checkpoints of 270 MB into the working directory
+        run = subprocess.run(command, cwd=folder, input=json.dumps(given), capture_output=True, text=True, check=False)
     lines = [line for line in run.stdout.splitlines() if line.startswith("@")]
     return json.loads(lines[0][1:]) if lines else run.stderr.strip().splitlines()[-1]
 
