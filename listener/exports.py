@@ -45,16 +45,26 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]], on_progress: Callable[[
             done += len(batch)
             on_progress(len(batch))
 
+    with whole(path) as half:
+        form[path.suffix](half, batches())
+    return done
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A place beside `path` to write to, which becomes `path` at the end of the block: whole, or not at all.
+
+    Raises ListenerError when it cannot be written.
+    """
     half = path.with_name(f".{path.name}.half")
     try:
-        form[path.suffix](half, batches())
+        yield half
         half.replace(path)
     except OSError as error:
         raise ListenerError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             half.unlink(missing_ok=True)
-    return done
 
 
 @contextmanager

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from listener.cli.shared import say, table, width
-from listener.errors import ListenerError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -79,6 +77,7 @@ def draw(
     """Draws the figures of `trends` into a file. `asked` is what --per or --show were given."""
     from listener import charts
     from listener import trends as reading
+    from listener.exports import whole
 
     rows = reading.trends(reader, by=by, **filters)  # type: ignore[arg-type]
     chosen = kinds or _fitting(rows, asked)
@@ -86,7 +85,8 @@ def draw(
     spec = charts.stacked([_picture(kind, reader, rows, by, filters, theme) for kind in chosen])
     ending = plot.suffix.lower()
     drawn = charts.png(spec) if ending == ".png" else (charts.svg if ending == ".svg" else charts.html)(spec).encode()
-    _write(plot, drawn)
+    with whole(plot) as half:
+        half.write_bytes(drawn)
     say(f"Drawn: {plot}")
 
 
@@ -119,19 +119,6 @@ def _picture(
         return pictures[kind](counts, who=charts.whose(rows), theme=theme)
     over = {"phases": charts.phases, "sentiment": charts.sentiment, "voice": charts.voice, "net": charts.net}
     return over[kind](rows, theme=theme)
-
-
-def _write(path: Path, drawn: bytes) -> None:
-    """Whole or not at all."""
-    half = path.with_name(f".{path.name}.half")
-    try:
-        half.write_bytes(drawn)
-        half.replace(path)
-    except OSError as error:
-        raise ListenerError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            half.unlink(missing_ok=True)
 
 
 def small_charts(rows: Sequence[TrendRow]) -> None:

@@ -12,10 +12,8 @@ from typing import Any
 
 from listener.engine.labels import PHASES
 from listener.reads import shares
-from listener.reads.counts import COUNTS, Interval, totals
+from listener.reads.counts import COUNTS, Z95, Interval, totals
 from listener.reads.filters import checked, rows_of
-
-_Z = 1.959963984540054  # 95 % of a normal distribution
 
 _TOUCHED = """
 SELECT brand, touchpoint, sum(posts) AS posts FROM {table} WHERE {which} GROUP BY 1, 2
@@ -90,7 +88,7 @@ def _volume(brand: str, before: list[dict[str, Any]], after: list[dict[str, Any]
         means.append(level)
         variances.append(max(spread, level, 1 / days) / days)
         posts += sum(counts)
-    half = _Z * math.sqrt(sum(variances))
+    half = Z95 * math.sqrt(sum(variances))
     moved = means[1] - means[0]
     return Change(brand, "posts a day", means[0], means[1], Interval(moved, moved - half, moved + half, posts))
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS
 
-_Z = 1.959963984540054  # 95 % of a normal distribution
-_Z2 = _Z * _Z
+Z95 = 1.959963984540054  # 95 % of a normal distribution
+_Z2 = Z95 * Z95
 Per = Literal["source", "moment", "phase", "sentiment", "touchpoint", "rating"]
 PARTS: tuple[Per, ...] = ("source", "moment", "phase", "sentiment", "touchpoint", "rating")
 ENOUGH = 10  # posts; a share of fewer is noise, and is not shown
@@ -161,7 +161,7 @@ def wilson(part: int, whole: int) -> Interval:
         return Interval(None, None, None, 0)
     share, z2 = part / whole, _Z2 / whole
     centre = (share + z2 / 2) / (1 + z2)
-    half = _Z / (1 + z2) * math.sqrt(share * (1 - share) / whole + z2 / (4 * whole))
+    half = Z95 / (1 + z2) * math.sqrt(share * (1 - share) / whole + z2 / (4 * whole))
     low, high = centre - half, centre + half
     # Rounding may carry the ends past the share itself at 0 and at 1. (A year by day takes 24,000 of these intervals,
     # and calls of min and max would be half of the time.)
@@ -186,7 +186,7 @@ def mean(total: float, squares: float, n: int, low: float = 0.0, high: float = 1
         return NOTHING
     value = total / n
     ends = (low - value) ** 2 / 2 + (high - value) ** 2 / 2
-    half = _Z * math.sqrt((max(0.0, squares - n * value * value) + ends) / (n + 1) / n)
+    half = Z95 * math.sqrt((max(0.0, squares - n * value * value) + ends) / (n + 1) / n)
     return Interval(value, max(low, value - half), min(high, value + half), n)
 
 

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from listener.reads.counts import NOTHING, Interval, mean
+from listener.reads.counts import NOTHING, Z95, Interval, mean
 from listener.reads.filters import checked, rows_of
-
-_Z = 1.959963984540054  # 95 % of a normal distribution
 
 # Sums of a figure and of its squares, of all posts (part '') and of those that speak of each touchpoint.
 _ALL = """
@@ -97,14 +95,14 @@ def _difference(
     if not whole:
         return NOTHING
     value = scale * sum(w * d for w, d in zip(weights, differences, strict=True)) / whole
-    half = scale * _Z * math.sqrt(sum(w * w * v for w, v in zip(weights, variances, strict=True))) / whole
+    half = scale * Z95 * math.sqrt(sum(w * w * v for w, v in zip(weights, variances, strict=True))) / whole
     return Interval(value, value - half, value + half, whole)
 
 
 def _variance(figure: Interval) -> float:
     """Of the wider side: the other may be cut off at the end of the scale."""
     assert figure.value is not None and figure.low is not None and figure.high is not None
-    return (max(figure.value - figure.low, figure.high - figure.value) / _Z) ** 2
+    return (max(figure.value - figure.low, figure.high - figure.value) / Z95) ** 2
 
 
 def _scaled(figure: Interval, by: float) -> Interval:

@@ -23,11 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS
-from listener.reads.counts import NOTHING, Interval, Shares, wilson
+from listener.reads.counts import NOTHING, Z95, Interval, Shares, wilson
 
 Floats = NDArray[np.float64]
-
-_Z = 1.959963984540054  # 95 % of a normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class Correction:
         fewest = np.minimum(before.sum(axis=1), after.sum(axis=1))
         return [
             {
-                label: Interval(float(value), float(value - _Z * error), float(value + _Z * error), int(n))
+                label: Interval(float(value), float(value - Z95 * error), float(value + Z95 * error), int(n))
                 for label, value, error in zip(self.labels, row, row_errors, strict=True)
             }
             for row, row_errors, n in zip(moved, errors, fewest, strict=True)
@@ -120,7 +118,7 @@ def _interval(told: float, value: float, error: float, *, n: int) -> Interval:
     """`told` with the 95 % interval of the corrected share, widened where that leaves it out."""
     if not n:
         return NOTHING
-    low, high = max(0.0, value - _Z * error), min(1.0, value + _Z * error)
+    low, high = max(0.0, value - Z95 * error), min(1.0, value + Z95 * error)
     return Interval(told, min(low, told), max(high, told), n)
 
 
