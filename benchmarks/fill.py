@@ -84,7 +84,7 @@ def in_bulk(store: Store, replies: Iterable[corpus.Reply], told: Callable[[int],
             repeats += [(made.repeats + 1, made.number + 1) for made in reply.posts if made.repeats is not None]
             told(len(rows))
         connection.executemany("UPDATE posts SET copy_of = ? WHERE id = ?", repeats)
-        _sign(connection)
+        copies.sign_again(connection)
         connection.execute("INSERT INTO stored SELECT source, count(*) FROM posts GROUP BY source")
         rollups.rebuild(connection)
 
@@ -99,17 +99,6 @@ def _judged(row: Mapping[str, Any], made: corpus.Made, now: datetime) -> dict[st
     if id(scores) not in _ROWS:
         _ROWS[id(scores)] = scores, verdict_row(Verdict(0, MODEL, "", scores), now)
     return _ROWS[id(scores)][1] | {"post_id": row["id"], "text_hash": row["text_hash"], "judged_at": stamp(now)}
-
-
-def _sign(connection: sqlite3.Connection) -> None:
-    """The signatures that are still kept at the end, when older ones were let go."""
-    kept = "SELECT id FROM posts WHERE copy_of IS NULL AND collected_at >= ? ORDER BY id"
-    (last,) = connection.execute("SELECT max(collected_at) FROM posts").fetchone()
-    limit = stamp(datetime.fromisoformat(last) - copies._WINDOW)
-    ids = [post_id for (post_id,) in connection.execute(kept, (limit,))]
-    for at in range(0, len(ids), 1000):
-        for post in copies._read(connection, ids[at : at + 1000]):
-            copies._save_bands(connection, [(band, post.post_id) for band in copies._bands(post)])
 
 
 @contextmanager

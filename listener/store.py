@@ -14,7 +14,7 @@ from listener import crash
 from listener.errors import StoreError
 from listener.migrations import BUSY_S, explained, open_for_writing, stamp
 from listener.records import Correction, Page, Pending, Post, Run, Saved, Verdict
-from listener.tables import agenda, backlog, corrections, days, erasure, judgements, ledger, pages, rechecks
+from listener.tables import agenda, backlog, copies, corrections, days, erasure, judgements, ledger, pages, rechecks
 from listener.tables.agenda import Due
 from listener.tables.ledger import DigestState
 from listener.tables.rows import Authors, Privacy, post_row, storable
@@ -56,8 +56,7 @@ class Store:
         path = Path(path)
         store = cls(open_for_writing(path, busy_s), path, zone, Privacy(authors, author_key or b""))
         try:
-            store._settle_zone()
-            store._note_authors()
+            store._settle()
         except BaseException:
             store.close()
             raise
@@ -167,9 +166,10 @@ class Store:
             new, edited = pages.save(connection, source, taken, now)
             gone = pages.named(connection, source, page.deleted, page.deleted_below)
             deleted = pages.delete(connection, gone, now) if gone else 0
-            rechecks.seen(connection, source, [*(row["native_id"] for row in rows), *page.verified], now)
+            known = [row["native_id"] for row in rows if row["native_id"] not in new]
+            rechecks.seen(connection, source, [*known, *page.verified], now)
             agenda.move(connection, source, page, now, backfill=backfill)
-        return Saved(new=new, edited=edited, seen=len(page.posts), deleted=deleted)
+        return Saved(new=len(new), edited=edited, seen=len(page.posts), deleted=deleted)
 
     # --- posts asked after again, see `rechecks` ---
 
@@ -385,14 +385,16 @@ class Store:
         upsert = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
         self.connection.execute(upsert, (key, value))
 
-    def _settle_zone(self) -> None:
-        name = str(self.zone)
-        if self._meta("zone") != name:
+    def _settle(self) -> None:
+        """Brings up to date what hangs on the time zone, on how copies are marked and on how authors are kept."""
+        if self._meta("zone") != str(self.zone):
             with self.writing() as connection:
                 days.settle(connection, self.zone)
-                self._set_meta("zone", name)
-
-    def _note_authors(self) -> None:
+                self._set_meta("zone", str(self.zone))
+        if self._meta("signatures") != copies.METHOD:
+            with self.writing() as connection:
+                copies.sign_again(connection)
+                self._set_meta("signatures", copies.METHOD)
         if self._meta("authors") != self.privacy.mark:
             with self.writing():
                 self._set_meta("authors", self.privacy.mark)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from listener.engine.labels import SENTIMENTS
 from listener.errors import StoreError
 from listener.migrations import BUSY_S, explained, refuse, stamp, state
 from listener.reads import shares
@@ -25,7 +23,7 @@ from listener.reads.breakdowns import pairs as pairs
 from listener.reads.breakdowns import parts as parts
 from listener.reads.breakdowns import voice as voice
 from listener.reads.changes import changes as changes
-from listener.reads.counts import BESIDE, COUNTS, PERIODS, totals
+from listener.reads.counts import BESIDE, COUNTS, FELT_BESIDE, PERIODS, totals
 from listener.reads.counts import DayTotals as DayTotals
 from listener.reads.counts import Interval as Interval
 from listener.reads.counts import TrendRow as TrendRow
@@ -57,7 +55,7 @@ brand = :brand AND day IN (SELECT value FROM json_each(:days)) AND source IN (SE
 """
 
 _TOUCHPOINTS = """
-SELECT touchpoint, sentiment, sum(posts) FROM daily_touchpoints WHERE {which} GROUP BY 1, 2
+SELECT touchpoint, sum(posts), {felt} FROM {table} WHERE {which} GROUP BY 1
 """
 
 
@@ -196,20 +194,13 @@ def touchpoint_totals(
     first.
     """
     ends = _history(reader, day, brand, 8, days)
-    usual_posts: Counter[str] = Counter()
-    query = _TOUCHPOINTS.format(which=_SOME_AT if sources else _SOME)
-    for touchpoint, _, count in reader.execute(query, _some(ends, brand, days, sources)):
-        usual_posts[touchpoint] += count
-    counts: dict[str, dict[str, int]] = {}
-    for touchpoint, sentiment, count in reader.execute(query, _some([day], brand, days, sources)):
-        counts.setdefault(touchpoint, dict.fromkeys(SENTIMENTS, 0))[sentiment] += count
+    table, which = ("daily_touched", _SOME_AT) if sources else ("daily_touchpoints", _SOME)
+    query = _TOUCHPOINTS.format(table=table, which=which, felt=FELT_BESIDE)
+    usual = {name: posts for name, posts, *_ in reader.execute(query, _some(ends, brand, days, sources))}
     found = [
-        TouchpointTotal(
-            name, sum(of.values()), of["positive"], of["neutral"], of["negative"],
-            usual_posts[name] / len(ends) if ends else None,
-        )
-        for name, of in counts.items()
-    ]  # fmt: skip
+        TouchpointTotal(name, posts, positive, neutral, negative, usual.get(name, 0) / len(ends) if ends else None)
+        for name, posts, negative, neutral, positive in reader.execute(query, _some([day], brand, days, sources))
+    ]
     return sorted(found, key=lambda total: (-total.posts, total.touchpoint))
 
 

@@ -57,7 +57,8 @@ def judge(store: Store, model: str = "m1", now: datetime = NOW, **of: Any) -> in
 
 _KEYS = {
     "daily": ("day", "brand", "source", "moment", "sentiment"),
-    "daily_touchpoints": ("day", "brand", "source", "touchpoint", "sentiment"),
+    "daily_touchpoints": ("day", "brand", "touchpoint"),
+    "monthly_touched": ("month", "brand", "source", "touchpoint"),
     "daily_pairs": ("day", "brand", "other", "source"),
     "hourly": ("brand", "touchpoint", "hour", "lag", "source"),
     "daily_moments": ("day", "brand", "moment", "sentiment"),
@@ -138,8 +139,8 @@ def counted_rollup(connection: sqlite3.Connection) -> Rollup:
             sums["daily_sources", day, brand, source].update(added | star | beside)
             for touchpoint in touchpoints[post_id]:
                 sums["daily_touched", day, brand, source, touchpoint].update(added | star | beside)
-                of = {"posts": 1, "rated": int(rating is not None), **scored, **rated}
-                sums["daily_touchpoints", day, brand, source, touchpoint, sentiment].update(of)
+                sums["daily_touchpoints", day, brand, touchpoint].update(added | star | beside)
+                sums["monthly_touched", day[:7], brand, source, touchpoint].update(added | star | beside)
         research = int(moment in ("ltzmot", "zmot", "fmot") and not abstained)
         for brand, other in combinations(brands[post_id], 2):
             sums["daily_pairs", day, brand, other, source].update({"posts": 1, "research": research})

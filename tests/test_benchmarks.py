@@ -14,8 +14,8 @@ import fill
 
 TABLES = (
     "meta", "sources", "posts", "mentions", "verdicts", "verdict_touchpoints", "pending", "daily", "daily_touchpoints",
-    "daily_pairs", "hourly", "daily_moments", "daily_brands", "daily_sources", "daily_touched", "signatures", "stored",
-    "runs", "gaps",
+    "daily_pairs", "hourly", "daily_moments", "daily_brands", "daily_sources", "daily_touched", "monthly_touched",
+    "bands", "signatures", "stored", "runs", "gaps",
 )  # fmt: skip
 
 

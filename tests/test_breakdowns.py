@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +15,7 @@ from posting import NOW, OSLO, judge, opened, post
 
 from listener import trends
 from listener.errors import ListenerError
+from listener.reads.filters import Filters, rows_of
 from listener.records import Page, Rating
 from listener.store import Store
 
@@ -172,6 +174,38 @@ def test_too_little_is_not_compared(reader: sqlite3.Connection, tell: Teller) ->
     tell(2, "tmot", "negative", days=1)
     changed = trends.changes(reader, TODAY - timedelta(days=6), TODAY)
     assert changed and not any(each.clear for each in changed if each.figure != "posts a day")
+
+
+def test_months_and_days_add_up_to_every_period(reader: sqlite3.Connection, tell: Teller) -> None:
+    """A long period is read by the month where it is whole; what comes out is what the days alone say."""
+    draw = random.Random(4)
+    for _ in range(300):
+        about = tuple(draw.sample(("staff", "price", "food"), 2))
+        tell(1, source=draw.choice("ab"), days=draw.randrange(200), touchpoints=about)
+    begin = date(2026, 5, 1)
+    for since, until in ((1, 200), (0, 30), (0, 31), (5, 40), (31, 60), (31, 61), (30, 61), (None, 70), (20, None)):
+        first, last = (None if day is None else begin + timedelta(days=day) for day in (since, until))
+        chosen = Filters(since=first, until=last, brands=["Acme"])
+        told: Counter[tuple[str, str]] = Counter()
+        for view, piece in chosen.spans():
+            for touchpoint, source, posts in rows_of(reader, SPOKEN, piece, view):
+                told[touchpoint, source] += posts
+        alone = {tuple(each)[:2]: each[2] for each in rows_of(reader, SPOKEN, chosen, "touchpoint_contributions")}
+        assert told == alone and told, (since, until)
+    assert [view for view, _ in chosen.spans()] == ["touchpoint_months", "touchpoint_contributions"]
+
+
+SPOKEN = "SELECT touchpoint, source, sum(posts) FROM {table} WHERE {which} GROUP BY 1, 2"
+
+
+def test_the_parts_of_one_sentiment_are_those_of_its_posts(reader: sqlite3.Connection, tell: Teller) -> None:
+    tell(40, touchpoints=("staff",), sentiment="negative")
+    tell(15, touchpoints=("staff", "price"), sentiment="positive")
+    rows = trends.parts(reader, "touchpoint", "month", sentiments=["positive"])
+    assert [(row.part, row.posts, row.negative, row.positive) for row in rows] == [
+        ("price", 15, 0, 15),
+        ("staff", 15, 0, 15),
+    ]
 
 
 def test_a_wrong_name_is_told_everywhere(reader: sqlite3.Connection, tell: Teller) -> None:

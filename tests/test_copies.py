@@ -209,7 +209,7 @@ def test_how_many_copies_are_found() -> None:
         told = list(base)
         for at in rng.sample(range(len(told)), changed):
             told[at] = rng.choice(words)
-        return copies._Text(1, "", "", "post", "s", "", None, "[]", tuple(told))
+        return copies._Text(1, "", "", "post", "s", "", None, "2026-11-20T10:00:00Z", "[]", tuple(told))
 
     found = 0
     for _ in range(300):

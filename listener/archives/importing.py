@@ -155,7 +155,7 @@ def _store(
                 verdicts.append(Verdict(post_id, by, text_hash, _scores(row)))
         taken.verdicts += judgements.save(connection, verdicts, now, model)
     taken.seen += len(rows)
-    taken.new += new
+    taken.new += len(new)
     taken.edited += edited
     if len(kept) < len(posts):
         taken.skipped["its author is to be forgotten"] += len(posts) - len(kept)

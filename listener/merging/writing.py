@@ -27,10 +27,7 @@ UPDATE posts SET copy_of = (SELECT coalesce(o.copy_of, o.id) FROM posts o
 WHERE id = ? AND copy_of IS NULL AND deleted_at IS NULL
     AND NOT EXISTS (SELECT 1 FROM posts c WHERE c.copy_of = posts.id)
 """
-_UNSIGN_COPIES = """
-DELETE FROM signatures WHERE post_id IN
-    (SELECT id FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND copy_of IS NOT NULL)
-"""
+_FOLDED = "SELECT id FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND copy_of IS NOT NULL"
 
 
 def write(
@@ -118,7 +115,8 @@ def _correct(connection: sqlite3.Connection, posts: Mapping[int, Version]) -> No
 def _keep_copies(connection: sqlite3.Connection, added: Mapping[int, Version]) -> None:
     rows = [(*each.original, post_id) for post_id, each in added.items() if each.original]
     connection.executemany(_KEEP_COPY, rows)
-    connection.execute(_UNSIGN_COPIES, (json.dumps([post_id for *_, post_id in rows]),))
+    asked = json.dumps([post_id for *_, post_id in rows])
+    copies.unsign(connection, [post_id for (post_id,) in connection.execute(_FOLDED, (asked,))])
 
 
 def _queue(connection: sqlite3.Connection, posts: Mapping[int, Version], in_charge: str | None) -> None:

@@ -27,6 +27,7 @@ from listener.migrations import m006_corrections as m006
 from listener.migrations import m007_alerts as m007
 from listener.migrations import m008_speed as m008
 from listener.migrations import m009_topics as m009
+from listener.migrations import m010_yearly as m010
 
 MIGRATIONS = Migrations("listener")
 BUSY_S = 30.0
@@ -76,6 +77,11 @@ def m008_speed(db: Database) -> None:
 @MIGRATIONS()
 def m009_topics(db: Database) -> None:
     _execute(db, m009.STATEMENTS)
+
+
+@MIGRATIONS()
+def m010_yearly(db: Database) -> None:
+    _execute(db, m010.STATEMENTS)
 
 
 def _execute(db: Database, statements: Iterable[str]) -> None:

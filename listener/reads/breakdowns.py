@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,9 +15,20 @@ from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS
 from listener.reads.counts import COUNTS, PERIODS, Interval, Per, net, wilson
 from listener.reads.filters import Filters, checked, rows_of
 
+# By day first, and the name of each day's period once: there are a hundred parts to a day.
 _BY = """
-SELECT {period} AS period, brand, {part} AS part, sentiment, sum(posts) AS posts FROM {table}
-WHERE {which} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+WITH named AS MATERIALIZED (SELECT day, {period} AS period FROM (SELECT DISTINCT day FROM daily_brands))
+SELECT period, brand, part, sum(posts) AS posts, sum(negative) AS negative, sum(neutral) AS neutral,
+    sum(positive) AS positive
+FROM (
+    SELECT day, brand, {part} AS part, sum(posts) AS posts, {felt} FROM {table} WHERE {which} GROUP BY 1, 2, 3
+) JOIN named USING (day) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+
+_WHOLES = """
+SELECT {period} AS period, brand, sum(posts) AS posts FROM (
+    SELECT day, brand, sum(posts) AS posts FROM {table} WHERE {which} GROUP BY 1, 2
+) GROUP BY 1, 2
 """
 
 _BY_RATING = """
@@ -80,39 +91,45 @@ def parts(reader: sqlite3.Connection, per: Per, by: str, **filters: Any) -> list
         "touchpoint_contributions" if per == "touchpoint" else "contributions"
     )
     part = "moment" if per == "phase" else per
-    counts: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys((*SENTIMENTS, ""), 0))
-    for row in rows_of(reader, _BY, chosen, view, period=PERIODS[by], part=part):
-        name = row["part"] or ("not read" if per == "sentiment" else "unsure")
-        key = (row["period"], row["brand"], PHASES.get(name, name) if per == "phase" else name)
-        counts[key][row["sentiment"]] += row["posts"]
+    wanted = chosen.sentiments
+    if per == "touchpoint":  # told apart below, since its rollup has the sentiments side by side
+        chosen = replace(chosen, sentiments=())
+    counts: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for period, brand, name, posts, *felt in rows_of(reader, _BY, chosen, view, period=PERIODS[by], part=part):
+        name = name or ("not read" if per == "sentiment" else "unsure")
+        if wanted:
+            felt = [count if label in wanted else 0 for label, count in zip(SENTIMENTS, felt, strict=True)]
+            posts = sum(felt)
+        if posts:
+            sums = counts[period, brand, PHASES.get(name, name) if per == "phase" else name]
+            sums[:] = map(sum, zip(sums, (posts, *felt), strict=True))
     wholes = _wholes(reader, chosen, by)
     return [
         _part(key, found, wholes.get(key[:2], 0))
-        for key, found in sorted(counts.items(), key=lambda each: (each[0][:2], _place(per, each[0][2], each[1])))
+        for key, found in sorted(counts.items(), key=lambda each: (each[0][:2], _place(per, each[0][2], each[1][0])))
     ]
 
 
-def _part(key: tuple[str, str, str], found: Mapping[str, int], whole: int) -> Part:
-    posts = sum(found.values())
-    negative, neutral, positive = (found[name] for name in SENTIMENTS)
+def _part(key: tuple[str, str, str], found: Sequence[int], whole: int) -> Part:
+    posts, negative, neutral, positive = found
     share = wilson(min(posts, whole), whole)
     return Part(*key, posts, share, negative, neutral, positive, net(positive, negative))
 
 
-def _place(per: Per, part: str, found: Mapping[str, int]) -> tuple[float, str]:
+def _place(per: Per, part: str, posts: int) -> tuple[float, str]:
     """Moments and feelings in their own order; sources and touchpoints by their posts, most first."""
     order: Sequence[str] = {
         "moment": (*MOMENTS[1:], "none", "unsure"),
         "phase": ("research", "transaction", "feedback", "none", "unsure"),
         "sentiment": ("negative", "neutral", "positive", "not read"),
     }.get(per, ())
-    return (order.index(part) if part in order else -sum(found.values()), part)
+    return (order.index(part) if part in order else -posts, part)
 
 
 def _wholes(reader: sqlite3.Connection, chosen: Filters, by: str) -> dict[tuple[str, str], int]:
     """All posts of a period and brand, whatever part of them the filters choose by verdict."""
     every = replace(chosen, moments=(), phases=(), sentiments=(), touchpoints=(), ratings=())
-    rows = rows_of(reader, COUNTS, every, period=PERIODS[by])
+    rows = rows_of(reader, _WHOLES, every, period=PERIODS[by])
     found: dict[tuple[str, str], int] = defaultdict(int)
     for row in rows:
         found[row["period"], row["brand"]] += row["posts"]

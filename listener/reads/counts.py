@@ -38,6 +38,10 @@ _SENTIMENT_COLUMNS = tuple((label, f"sentiment_{label}") for label in SENTIMENTS
 BESIDE = ", ".join(f"sum({column}) AS {column}" for column in _BESIDE)
 BELOW = ", ".join(f"sum(posts * ({kind} = '{label}')) AS {kind}_{label}" for kind, label in _LABELS)
 
+# The same of the sentiments alone.
+FELT_BESIDE = ", ".join(f"sum({column}) AS {label}" for label, column in _SENTIMENT_COLUMNS)
+FELT_BELOW = ", ".join(f"sum(posts * (sentiment = '{label}')) AS {label}" for label in SENTIMENTS)
+
 # By day first: the tables hold days in order, and the name of a week is then worked out once for each.
 COUNTS = f"""
 SELECT {{period}} AS period, brand, {", ".join(f"sum({each}) AS {each}" for each in _COUNTED)}

@@ -6,29 +6,40 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any, Literal
 
 from listener.engine.labels import MOMENTS, PHASES
 from listener.errors import ListenerError
-from listener.reads.counts import BELOW, BESIDE
+from listener.reads.counts import BELOW, BESIDE, FELT_BELOW, FELT_BESIDE
 from listener.reads.search import check_names, check_period, fts_query, readable
 
-View = Literal["contributions", "touchpoint_contributions", "pair_contributions"]
+View = Literal["contributions", "touchpoint_contributions", "touchpoint_months", "pair_contributions"]
 # For each view its rollups, the smallest first, and the columns they have beside day and brand.
 _ROLLUPS: dict[View, tuple[tuple[str, frozenset[str]], ...]] = {
     "contributions": (
         ("daily_brands", frozenset()),
         ("daily_sources", frozenset({"source"})),
         ("daily_moments", frozenset({"moment", "sentiment"})),
+        ("daily_touchpoints", frozenset({"touchpoint"})),
         ("daily_touched", frozenset({"source", "touchpoint"})),
         ("daily", frozenset({"source", "moment", "sentiment"})),
     ),
-    "touchpoint_contributions": (("daily_touchpoints", frozenset({"source", "touchpoint", "sentiment"})),),
+    "touchpoint_contributions": (
+        ("daily_touchpoints", frozenset({"touchpoint"})),
+        ("daily_touched", frozenset({"source", "touchpoint"})),
+    ),
+    "touchpoint_months": (("monthly_touched", frozenset({"source", "touchpoint"})),),  # see `Filters.spans`
     "pair_contributions": (("daily_pairs", frozenset({"source", "other"})),),
 }
-_BESIDE = ("daily_brands", "daily_sources", "daily_touched")  # with a column for each label
+_BESIDE = (
+    "daily_brands",
+    "daily_sources",
+    "daily_touchpoints",
+    "daily_touched",
+    "monthly_touched",
+)  # with a column for each label
 # These have the source first, and are read from there on.
 _BY_SOURCE = ("daily_sources", "daily_touched", "daily")
 _ALL_SOURCES = "source IN (SELECT name FROM sources)"
@@ -56,6 +67,7 @@ _MOMENT_OF_POST = (
 )
 _TOUCHPOINT = "touchpoint IN (SELECT value FROM json_each(:touchpoints))"
 _BRAND_OF_PAIR = "(brand IN (SELECT value FROM json_each(:brands)) OR other IN (SELECT value FROM json_each(:brands)))"
+# The rollups of touchpoints have no row for each sentiment.
 _SENTIMENT_OF_POST = (
     "post_id IN (SELECT post_id FROM verdicts WHERE NOT unread"
     " AND sentiment IN (SELECT value FROM json_each(:sentiments)))"
@@ -102,16 +114,16 @@ class Filters:
         used = {name: value for name, value in self._values().items() if value is not None}
         conditions = {**_BY_COLUMN, **_BY_POST}
         single = used.keys() & _BY_POST.keys()
-        if view == "touchpoint_contributions" or self._of_one_touchpoint(columns):
+        if view == "touchpoint_months":
+            conditions |= {"since": "month >= substr(:since, 1, 7)", "until": "month <= substr(:until, 1, 7)"}
+        if view in ("touchpoint_contributions", "touchpoint_months") or self._of_one_touchpoint(columns):
             conditions["touchpoints"] = _TOUCHPOINT
             single -= {"touchpoints"}
         if view != "contributions":
-            conditions["moments"] = _MOMENT_OF_POST
-            single |= used.keys() & {"moments"}
+            conditions |= {"moments": _MOMENT_OF_POST, "sentiments": _SENTIMENT_OF_POST}
+            single |= used.keys() & {"moments", "sentiments"}
         if view == "pair_contributions":
             conditions["brands"] = _BRAND_OF_PAIR
-            conditions["sentiments"] = _SENTIMENT_OF_POST
-            single |= used.keys() & {"sentiments"}
         which = [conditions[name] for name in used]
         if single:
             return view, " AND ".join(which) or "true", used
@@ -123,8 +135,29 @@ class Filters:
 
     def _of_one_touchpoint(self, columns: Iterable[str]) -> bool:
         """Whether only that decides which posts are counted. A post may have two, and is to be counted once then."""
-        others = self.moments or self.phases or self.sentiments or self.ratings or self.query
-        return len(set(self.touchpoints)) == 1 and not others and not {"moment", "sentiment"} & set(columns)
+        return len(set(self.touchpoints)) == 1 and not self._verdicts and not {"moment", "sentiment"} & set(columns)
+
+    @property
+    def _verdicts(self) -> bool:
+        """Whether posts are chosen by what no rollup of touchpoints holds."""
+        return bool(self.moments or self.phases or self.sentiments or self.ratings or self.query)
+
+    def spans(self) -> list[tuple[View, Filters]]:
+        """The period in pieces to be added up, for counts of touchpoints: whole months, and the days before and after
+        them. A year by day, source and touchpoint is half a million rows.
+        """
+        begin = self.since and (self.since - timedelta(days=1)).replace(day=28) + timedelta(days=4)
+        months = begin.replace(day=1) if begin else None
+        after = (self.until + timedelta(days=1)).replace(day=1) if self.until else None
+        if self._verdicts or (months and after and months >= after):
+            return [("touchpoint_contributions", self)]
+        last = after and after - timedelta(days=1)
+        found: list[tuple[View, Filters]] = [("touchpoint_months", replace(self, since=months, until=last))]
+        if months and self.since != months:
+            found.append(("touchpoint_contributions", replace(self, until=months - timedelta(days=1))))
+        if after and self.until != last:
+            found.append(("touchpoint_contributions", replace(self, since=after)))
+        return found
 
     def _values(self) -> dict[str, Any]:
         moments = [moment for moment in MOMENTS if moment in self.moments or PHASES[moment] in self.phases]
@@ -150,9 +183,10 @@ def checked(reader: sqlite3.Connection, filters: Mapping[str, Any]) -> Filters:
 def rows_of(
     reader: sqlite3.Connection, statement: str, chosen: Filters, view: View = "contributions", **names: str
 ) -> list[sqlite3.Row]:
-    """The rows of a statement with places for {table}, {which}, {labels} and `names`."""
-    asked = statement.format(table="", which="", labels="", **names)
+    """The rows of a statement with places for {table}, {which}, {labels}, {felt} and `names`."""
+    asked = statement.format(table="", which="", labels="", felt="", **names)
     table, which, values = chosen.where(view, set(_COLUMNS.findall(asked)))
-    labels = BESIDE if table in _BESIDE else BELOW
+    labels, felt = (BESIDE, FELT_BESIDE) if table in _BESIDE else (BELOW, FELT_BELOW)
+    told = statement.format(table=table, which=which, labels=labels, felt=felt, **names)
     with readable(chosen.query):
-        return reader.execute(statement.format(table=table, which=which, labels=labels, **names), values).fetchall()
+        return reader.execute(told, values).fetchall()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +19,12 @@ SELECT brand, source, '' AS part, sum(posts) - sum(unread) AS posts, sum(score_s
     sum(rating_sum) AS rating, sum(rating_squares) AS rating_squares FROM {table} WHERE {which} GROUP BY 1, 2
 """
 _EACH = """
-SELECT brand, source, touchpoint AS part, sum(posts) AS posts, sum(score_sum) AS score,
-    sum(score_squares) AS score_squares, sum(rated) AS rated, sum(rating_sum) AS rating,
-    sum(rating_squares) AS rating_squares, sum(posts) FILTER (WHERE sentiment = 'negative') AS negative,
-    sum(posts) FILTER (WHERE sentiment = 'positive') AS positive FROM {table} WHERE {which} GROUP BY 1, 2, 3
+SELECT brand, source, touchpoint AS part, sum(posts) - sum(unread) AS posts, sum(score_sum) AS score,
+    sum(score_squares) AS score_squares, sum(stars_1 + stars_2 + stars_3 + stars_4 + stars_5) AS rated,
+    sum(rating_sum) AS rating, sum(rating_squares) AS rating_squares, {felt} FROM {table} WHERE {which}
+GROUP BY 1, 2, 3
 """
+_SUMS = ("posts", "score", "score_squares", "rated", "rating", "rating_squares", "negative", "neutral", "positive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +55,31 @@ def impact(reader: sqlite3.Connection, **filters: Any) -> list[Impact]:
     """
     chosen = checked(reader, filters)
     everything = {(row["brand"], row["source"]): row for row in rows_of(reader, _ALL, replace(chosen, touchpoints=()))}
-    found: dict[tuple[str, str], list[sqlite3.Row]] = defaultdict(list)
-    for row in rows_of(reader, _EACH, chosen, "touchpoint_contributions"):
-        found[row["brand"], row["part"]].append(row)
+    sums: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    for view, piece in chosen.spans():
+        for brand, source, touchpoint, *counts in rows_of(reader, _EACH, piece, view):
+            sums[brand, touchpoint, source].update(dict(zip(_SUMS, counts, strict=True)))
+    found: dict[tuple[str, str], list[tuple[str, Counter[str]]]] = defaultdict(list)
+    for (brand, touchpoint, source), each in sums.items():
+        found[brand, touchpoint].append((source, each))
     of_brand: dict[str, int] = defaultdict(int)
     for (brand, _), row in everything.items():
         of_brand[brand] += row["posts"]
     rows = []
     for (brand, touchpoint), own in found.items():
-        posts = sum(row["posts"] for row in own)
+        posts = sum(row["posts"] for _, row in own)
         share = posts / max(1, of_brand[brand])
-        pairs = [(row, everything[brand, row["source"]]) for row in own]
+        pairs = [(row, everything[brand, source]) for source, row in own]
         score = _difference(pairs, "posts", "score", 1.0, (-1, 1))
         weight = _scaled(score, share)
         rating = _difference(pairs, "rated", "rating", 4.0, (0, 1))
-        negative, positive = (sum(row[side] or 0 for row in own) for side in ("negative", "positive"))
+        negative, positive = (sum(row[side] for _, row in own) for side in ("negative", "positive"))
         rows.append(Impact(brand, touchpoint, posts, share, negative, positive, score, rating, weight))
     return sorted(rows, key=lambda each: (each.brand, not each.weight.enough, each.weight.value or 0, each.touchpoint))
 
 
 def _difference(
-    pairs: Sequence[tuple[sqlite3.Row, sqlite3.Row]], n: str, figure: str, scale: float, ends: tuple[float, float]
+    pairs: Sequence[tuple[Mapping[str, int], sqlite3.Row]], n: str, figure: str, scale: float, ends: tuple[float, float]
 ) -> Interval:
     """Mean of a figure among the posts with a touchpoint less that of the others, over sources: (with, all) each."""
     weights, differences, variances = [], [], []

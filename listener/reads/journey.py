@@ -11,7 +11,7 @@ from listener.reads import shares
 from listener.reads.counts import COUNTS, Totals, totals
 from listener.reads.filters import Filters, View, rows_of
 
-_BY_SENTIMENT = "SELECT {part} AS name, sentiment, sum(posts) AS posts FROM {table} WHERE {which} GROUP BY 1, 2"
+_BY_SENTIMENT = "SELECT {part} AS name, {felt} FROM {table} WHERE {which} GROUP BY 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,5 @@ def touchpoints(reader: sqlite3.Connection, over: Stretch) -> dict[str, dict[str
 
 
 def _by_sentiment(reader: sqlite3.Connection, over: Stretch, view: View, part: str) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for row in rows_of(reader, _BY_SENTIMENT, over.filters, view, part=part):
-        if row["name"] and row["sentiment"]:
-            found.setdefault(row["name"], dict.fromkeys(SENTIMENTS, 0))[row["sentiment"]] += row["posts"]
-    return found
+    rows = rows_of(reader, _BY_SENTIMENT, over.filters, view, part=part)
+    return {name: dict(zip(SENTIMENTS, felt, strict=True)) for name, *felt in rows if name and any(felt)}

@@ -8,10 +8,11 @@ A copy points at its original, never at another copy, and is in no count while t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sqlite3
+import zlib
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,9 +26,13 @@ ALIKE = 0.8  # share of three-word pieces in common (Jaccard) from which on two 
 _BANDS, _ROWS = 8, 4
 _SEED = 20261125
 _WINDOW = timedelta(days=45)  # copies come within days; older signatures are let go
+# A band is stored as its 32 bits behind the number of the fortnight its post came in. So new ones stand together in
+# the index, and old ones too: else a page of posts would write to thousands of places all over it.
+_FORTNIGHT_S = 14 * 86400
+METHOD = "1"  # to be changed with the way bands are made: all are made anew then
 
 _READ = """
-SELECT id, title, text, url, kind, source, federated_id, rating,
+SELECT id, title, text, url, kind, source, federated_id, rating, collected_at,
     (SELECT json_group_array(brand) FROM (SELECT brand FROM mentions WHERE post_id = posts.id ORDER BY brand))
 FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL AND expired_at IS NULL ORDER BY id
 """
@@ -46,8 +51,19 @@ AND p.kind IN ('post', 'article') AND EXISTS (
     AND o.deleted_at IS NULL)
 """
 
+# Each by one step in the index.
+_FORTNIGHTS = """
+WITH RECURSIVE there (fortnight) AS (
+    SELECT min(band) >> 32 FROM bands
+    UNION ALL SELECT (SELECT min(band) >> 32 FROM bands WHERE band >= (fortnight + 1) << 32) FROM there
+    WHERE fortnight IS NOT NULL
+)
+SELECT fortnight FROM there WHERE fortnight IS NOT NULL
+"""
+
 _BANDS_THERE = """
-SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM signatures WHERE band = value)
+SELECT b.value FROM json_each(?) b JOIN json_each(?) f
+WHERE EXISTS (SELECT 1 FROM bands WHERE band = (f.value << 32) + b.value)
 """
 
 _SAME_ID = """
@@ -60,8 +76,16 @@ WHERE url = ? AND url <> '' AND kind IN ('post', 'article') AND id < ? AND delet
 """
 
 _SAME_BAND = """
-SELECT DISTINCT post_id FROM signatures WHERE band IN (SELECT value FROM json_each(?)) AND post_id <> ? LIMIT 50
+SELECT DISTINCT post_id FROM bands
+WHERE band IN (SELECT (f.value << 32) + b.value FROM json_each(?) b JOIN json_each(?) f) AND post_id <> ? LIMIT 50
 """
+
+_UNSIGN = (
+    """DELETE FROM bands WHERE (band, post_id) IN (
+        SELECT b.value, s.post_id FROM signatures s JOIN json_each(s.bands) b
+        WHERE s.post_id IN (SELECT value FROM json_each(?)))""",
+    "DELETE FROM signatures WHERE post_id IN (SELECT value FROM json_each(?))",
+)
 
 _OF = "SELECT id FROM posts WHERE copy_of IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL ORDER BY id"
 
@@ -70,9 +94,17 @@ SELECT copy_of, min(id) FROM posts WHERE copy_of IN (SELECT value FROM json_each
 GROUP BY copy_of
 """
 
-_OLDEST = """
-SELECT post_id, collected_at FROM posts JOIN (SELECT DISTINCT post_id FROM signatures ORDER BY post_id LIMIT ?)
-ON id = post_id
+_LET_GO = (
+    """DELETE FROM bands WHERE (band, post_id) IN (
+        SELECT band, post_id FROM bands WHERE band < :before ORDER BY band LIMIT :bands)""",
+    """DELETE FROM signatures WHERE post_id IN (
+        SELECT post_id FROM (SELECT post_id, bands FROM signatures ORDER BY post_id LIMIT :posts)
+        WHERE json_extract(bands, '$[0]') < :before)""",
+)
+
+_TO_SIGN = """
+SELECT id FROM posts WHERE copy_of IS NULL AND deleted_at IS NULL AND expired_at IS NULL AND id > :after
+    AND collected_at >= :since ORDER BY id LIMIT 1000
 """
 
 
@@ -85,6 +117,7 @@ class _Text:
     source: str
     federated_id: str
     rating: float | None
+    collected_at: str
     brands: str
     words: tuple[str, ...]
 
@@ -108,8 +141,9 @@ def fold(connection: sqlite3.Connection, post_ids: Iterable[int]) -> int:
         {post_id for (post_id,) in connection.execute(query, (asked,))} for query in (_WITH_SAME_ID, _WITH_SAME_ADDRESS)
     )
     bands = {post.post_id: _bands(post) for post in posts}
-    signed = _bands_there(connection, bands.values())
-    unsaved: list[tuple[int, int]] = []
+    fortnights = _fortnights(connection, posts)
+    signed = _bands_there(connection, bands.values(), fortnights)
+    unsaved: list[tuple[_Text, list[int]]] = []
     copies = 0
     for post in posts:
         own, original = bands[post.post_id], None
@@ -118,16 +152,16 @@ def fold(connection: sqlite3.Connection, post_ids: Iterable[int]) -> int:
         if original is None and post.post_id in same_address:
             original = _of_same_address(connection, post)
         if original is None and not signed.isdisjoint(own):
-            _save_bands(connection, unsaved)
+            _sign(connection, unsaved)
             unsaved = []
-            original = _of_same_words(connection, post, own)
+            original = _of_same_words(connection, post, own, fortnights)
         if original is None:
-            unsaved += [(band, post.post_id) for band in own]
+            unsaved.append((post, own))
             signed.update(own)
         else:
             connection.execute("UPDATE posts SET copy_of = ? WHERE id = ?", (original, post.post_id))
             copies += 1
-    _save_bands(connection, unsaved)
+    _sign(connection, unsaved)
     return copies
 
 
@@ -136,32 +170,45 @@ def release(connection: sqlite3.Connection, post_ids: Sequence[int]) -> None:
     place. The rollups are to be told of the posts and of all their copies.
     """
     chosen = json.dumps(list(post_ids))
-    connection.execute("DELETE FROM signatures WHERE post_id IN (SELECT value FROM json_each(?))", (chosen,))
+    unsign(connection, post_ids)
     connection.execute("UPDATE posts SET copy_of = NULL WHERE id IN (SELECT value FROM json_each(?))", (chosen,))
     heirs = dict(connection.execute(_HEIRS, (chosen,)).fetchall())
     for original, heir in heirs.items():
         connection.execute("UPDATE posts SET copy_of = ? WHERE copy_of = ?", (heir, original))
         connection.execute("UPDATE posts SET copy_of = NULL WHERE id = ?", (heir,))
-    for post in _read(connection, heirs.values()):
-        _save_bands(connection, [(band, post.post_id) for band in _bands(post)])
+    _sign(connection, [(post, _bands(post)) for post in _read(connection, heirs.values())])
+
+
+def unsign(connection: sqlite3.Connection, post_ids: Iterable[int]) -> None:
+    """Forgets by what these posts would be known as copies."""
+    chosen = json.dumps(list(post_ids))
+    for statement in _UNSIGN:
+        connection.execute(statement, (chosen,))
+
+
+def sign_again(connection: sqlite3.Connection) -> None:
+    """Makes the signatures of all posts that may still have copies to come."""
+    connection.execute("DELETE FROM bands")
+    connection.execute("DELETE FROM signatures")
+    (last,) = connection.execute("SELECT max(collected_at) FROM posts").fetchone()
+    asked = {"after": 0, "since": stamp(datetime.fromisoformat(last) - _WINDOW) if last else ""}
+    while ids := [post_id for (post_id,) in connection.execute(_TO_SIGN, asked)]:
+        _sign(connection, [(post, _bands(post)) for post in _read(connection, ids)])
+        asked["after"] = ids[-1]
 
 
 def let_go(connection: sqlite3.Connection, at_most: int, now: datetime) -> None:
     """Deletes the signatures of up to so many posts that are too old to have copies still to come."""
-    oldest = connection.execute(_OLDEST, (at_most,)).fetchall()
-    limit = stamp(now - _WINDOW)
-    gone = [post_id for post_id, collected_at in oldest if collected_at < limit]
-    if gone:
-        connection.execute(
-            "DELETE FROM signatures WHERE post_id IN (SELECT value FROM json_each(?))", (json.dumps(gone),)
-        )
+    before = int((now - _WINDOW).timestamp()) // _FORTNIGHT_S << 32
+    for statement in _LET_GO:
+        connection.execute(statement, {"before": before, "posts": at_most, "bands": _BANDS * at_most})
 
 
 def _read(connection: sqlite3.Connection, post_ids: Iterable[int]) -> Iterator[_Text]:
     for row in connection.execute(_READ, (json.dumps(list(post_ids)),)).fetchall():
-        post_id, title, text, url, kind, source, federated_id, rating, brands = row
+        post_id, title, text, url, kind, source, federated_id, rating, collected_at, brands = row
         words = tuple(re.findall(r"\w+", model_input(title, text).casefold()))
-        yield _Text(post_id, title, url, kind, source, federated_id, rating, brands, words)
+        yield _Text(post_id, title, url, kind, source, federated_id, rating, collected_at, brands, words)
 
 
 def _of_same_id(connection: sqlite3.Connection, post: _Text) -> int | None:
@@ -174,8 +221,11 @@ def _of_same_address(connection: sqlite3.Connection, post: _Text) -> int | None:
     return next((other.post_id for other in _read(connection, near) if _same_page(post, other)), None)
 
 
-def _of_same_words(connection: sqlite3.Connection, post: _Text, bands: Sequence[int]) -> int | None:
-    near = [row[0] for row in connection.execute(_SAME_BAND, (json.dumps(bands), post.post_id))]
+def _of_same_words(
+    connection: sqlite3.Connection, post: _Text, bands: Sequence[int], fortnights: Sequence[int]
+) -> int | None:
+    asked = json.dumps(bands), json.dumps(fortnights), post.post_id
+    near = [row[0] for row in connection.execute(_SAME_BAND, asked)]
     for other in _read(connection, near):
         if _one_voice(post, other) and _in_common(post.pieces, other.pieces) >= ALIKE:
             return other.post_id
@@ -201,19 +251,33 @@ def _in_common(mine: frozenset[str], theirs: frozenset[str]) -> float:
     return len(mine & theirs) / (len(mine | theirs) or 1)
 
 
-def _bands_there(connection: sqlite3.Connection, bands: Iterable[Iterable[int]]) -> set[int]:
+def _fortnights(connection: sqlite3.Connection, posts: Iterable[_Text]) -> list[int]:
+    """Those that stored signatures are of, and these posts."""
+    return list({*(each for (each,) in connection.execute(_FORTNIGHTS)), *map(_fortnight, posts)})
+
+
+def _fortnight(post: _Text) -> int:
+    return int(datetime.fromisoformat(post.collected_at).timestamp()) // _FORTNIGHT_S
+
+
+def _bands_there(connection: sqlite3.Connection, bands: Iterable[Iterable[int]], fortnights: Sequence[int]) -> set[int]:
     """Those of the bands that a stored signature has."""
-    asked = json.dumps([band for own in bands for band in own])
-    return {band for (band,) in connection.execute(_BANDS_THERE, (asked,))}
+    asked = json.dumps([band for own in bands for band in own]), json.dumps(fortnights)
+    return {band for (band,) in connection.execute(_BANDS_THERE, asked)}
 
 
-def _save_bands(connection: sqlite3.Connection, rows: Sequence[tuple[int, int]]) -> None:
-    connection.executemany("INSERT OR IGNORE INTO signatures VALUES (?, ?)", rows)
+def _sign(connection: sqlite3.Connection, posts: Iterable[tuple[_Text, Sequence[int]]]) -> None:
+    """Saves the bands of each post."""
+    stored = [(post.post_id, [(_fortnight(post) << 32) + band for band in own]) for post, own in posts if own]
+    signed = [(post_id, json.dumps(own)) for post_id, own in stored]
+    connection.executemany("INSERT OR REPLACE INTO signatures VALUES (?, ?)", signed)
+    rows = sorted((band, post_id) for post_id, own in stored for band in own)
+    connection.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", rows)
 
 
 def _bands(post: _Text) -> list[int]:
-    """One number for each band of the text's signature; none of a text too short to be told by. Two texts share a
-    number with the chance told at `_BANDS`.
+    """32 bits for each band of the text's signature; none of a text too short to be told by. Two texts share a band
+    with the chance told at `_BANDS`.
     """
     import rensa
 
@@ -221,6 +285,5 @@ def _bands(post: _Text) -> list[int]:
         return []
     signature = rensa.RMinHash(num_perm=_BANDS * _ROWS, seed=_SEED)
     signature.update(list(post.pieces))
-    digest = signature.digest()
-    rows = [str([band, *digest[band * _ROWS : (band + 1) * _ROWS]]).encode() for band in range(_BANDS)]
-    return [int.from_bytes(hashlib.blake2b(row, digest_size=8).digest(), "big", signed=True) for row in rows]
+    rows, size = array("I", signature.digest()).tobytes(), 4 * _ROWS
+    return [zlib.crc32(rows[size * band : size * (band + 1)], band) for band in range(_BANDS)]

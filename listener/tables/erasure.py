@@ -35,8 +35,6 @@ _QUOTES = (
     "UPDATE disowned SET why = '' WHERE post_id IN (SELECT value FROM json_each(?))",
 )
 
-_UNSIGN = "DELETE FROM signatures WHERE post_id IN (SELECT value FROM json_each(?))"
-
 _BY = "SELECT id FROM posts WHERE author = ? AND source = ? AND deleted_at IS NULL"
 
 _FORGET = "INSERT OR IGNORE INTO forgotten (source, author, at) VALUES (?, ?, ?)"
@@ -61,7 +59,7 @@ def empty(connection: sqlite3.Connection, ids: Sequence[int], now: datetime) -> 
     crash.here("expire.words")
     for statement in _QUOTES:  # the words that linked a post to its brand are words of its text
         connection.execute(statement, (chosen,))
-    connection.execute(_UNSIGN, (chosen,))
+    copies.unsign(connection, ids)
     backlog.remove(connection, ids)  # one that was never judged has nothing left to judge
     return len(ids)
 

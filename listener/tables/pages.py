@@ -91,8 +91,9 @@ _LINK = "INSERT INTO mentions (post_id, brand, why) VALUES (?, ?, ?)"
 
 def save(
     connection: sqlite3.Connection, source: str, posts: Iterable[tuple[Row, Links | None]], now: datetime
-) -> tuple[int, int]:
-    """Adds the posts that are new and brings the known ones up to date; returns how many were new and how many edited.
+) -> tuple[set[str], int]:
+    """Adds the posts that are new and brings the known ones up to date; returns the native ids of those that were new,
+    and how many were edited.
 
     A post without links (None) is not wanted: it is brought up to date where it is known, and else left out. Of a post
     that comes twice the last one counts.
@@ -108,7 +109,7 @@ def save(
         if native_id in stored and stored[native_id][1] is None
     ]
     crash.here("page.posts")
-    return len(new), _update(connection, known, now)
+    return {row["native_id"] for row, _ in new}, _update(connection, known, now)
 
 
 def _insert(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links]], now: datetime) -> None:

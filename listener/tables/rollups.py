@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from listener import crash
 from listener.engine.labels import MOMENTS, SENTIMENTS
 
-_SOME = "post_id IN (SELECT value FROM json_each(:posts))"
-
 _SUMS = ("posts", "abstained", "unread", "score_sum", "score_squares", "feedback", "satisfied", "stars_1", "stars_2",
          "stars_3", "stars_4", "stars_5", "rating_sum", "rating_squares", "late")  # fmt: skip
 # One column for each label: what a row of a view counts for it.
@@ -20,64 +18,86 @@ _BESIDE = {
     **{f"sentiment_{label}": f"posts * (sentiment = '{label}')" for label in SENTIMENTS},
 }
 _COUNTED = {each: each for each in _SUMS}
-_HOURLY = ("posts", "negative", "unread")
-_TOUCHED = ("posts", "score_sum", "score_squares", "rated", "rating_sum", "rating_squares")
+_EVERY = {**_COUNTED, **_BESIDE}
+_ADDED = {each: each for each in _EVERY}  # of a table that has the columns already
+_HOURLY = {each: each for each in ("posts", "negative", "unread")}
 
 _FINEST = ("source", "day", "brand", "moment", "sentiment")
+_TOUCHED = ("touchpoint", "source", "day", "brand")
+_HOUR = ("brand", "touchpoint", "hour", "lag", "source")
 
-# A rollup, where it comes from, what identifies a row of it, and the columns that are added up, each with what to add.
-# The first holds what some posts come to by the finest key, so that the posts are read once for those behind it.
-_Rollup = tuple[str, str, tuple[str, ...], Mapping[str, str]]
-_MOVED: _Rollup = ("moved", "contributions", _FINEST, _COUNTED)
-_ROLLUPS: tuple[_Rollup, ...] = (
-    ("daily", "moved", _FINEST, _COUNTED),
-    ("daily_moments", "moved", ("day", "brand", "moment", "sentiment"), _COUNTED),
-    ("daily_brands", "moved", ("day", "brand"), {**_COUNTED, **_BESIDE}),
-    ("daily_sources", "moved", ("source", "day", "brand"), {**_COUNTED, **_BESIDE}),
-    (
-        "daily_touched",
-        "contributions JOIN verdict_touchpoints USING (post_id)",
-        ("touchpoint", "source", "day", "brand"),
-        {**_COUNTED, **_BESIDE},
-    ),
-    (
-        "daily_touchpoints",
-        "touchpoint_contributions",
-        ("day", "brand", "touchpoint", "sentiment", "source"),
-        {each: each for each in _TOUCHED},
-    ),
-    *(
-        ("hourly", view, ("brand", "touchpoint", "hour", "lag", "source"), {each: each for each in _HOURLY})
-        for view in ("hourly_contributions", "hourly_touchpoint_contributions")
-    ),
-    (
-        "daily_pairs",
-        "pair_contributions",
-        ("day", "brand", "other", "source"),
-        {"posts": "posts", "research": "research"},
-    ),
+# A rollup, where it comes from, what identifies a row of it (and where that is not a column, what it is), and the
+# columns that are added up, each with what to add.
+_Rollup = tuple[str, str, Mapping[str, str], Mapping[str, str]]
+
+
+def _rollup(table: str, view: str, key: Iterable[str], sums: Mapping[str, str], **told: str) -> _Rollup:
+    return table, view, {each: told.get(each, each) for each in key}, sums
+
+
+# What some posts come to, held for as long as they are being counted, so that they are read once for all rollups: each
+# post for each brand, the sums of those by the finest key, and by touchpoint.
+_HELD: tuple[_Rollup, ...] = (
+    _rollup("moved", "facts", _FINEST, _COUNTED),
+    _rollup("touched", "facts CROSS JOIN verdict_touchpoints USING (post_id)", _TOUCHED, _EVERY),
 )
+_ROLLUPS: tuple[_Rollup, ...] = (
+    _rollup("daily", "moved", _FINEST, _COUNTED),
+    _rollup("daily_moments", "moved", ("day", "brand", "moment", "sentiment"), _COUNTED),
+    _rollup("daily_brands", "moved", ("day", "brand"), _EVERY),
+    _rollup("daily_sources", "moved", ("source", "day", "brand"), _EVERY),
+    _rollup("daily_touched", "touched", _TOUCHED, _ADDED),
+    _rollup("daily_touchpoints", "touched", ("touchpoint", "day", "brand"), _ADDED),
+    _rollup("monthly_touched", "touched", ("touchpoint", "source", "month", "brand"), _ADDED,
+            month="substr(day, 1, 7)"),
+    _rollup("hourly", "facts", _HOUR, _HOURLY, touchpoint="''"),
+    _rollup("hourly", "facts CROSS JOIN verdict_touchpoints USING (post_id)", _HOUR, _HOURLY),
+    _rollup("daily_pairs", "pair_contributions", ("day", "brand", "other", "source"),
+            {"posts": "posts", "research": "research"}),
+)  # fmt: skip
 
 
-def _adding(table: str, view: str, key: tuple[str, ...], sums: Mapping[str, str]) -> str:
-    """SQL that adds what the view's rows of some posts say, or with a :sign of -1 takes it away."""
-    sign, which = ("", "true") if view == "moved" else (":sign * ", "{which}")
+def _adding(table: str, view: str, key: Mapping[str, str], sums: Mapping[str, str]) -> str:
+    """SQL that adds what the view's rows say, or with a :sign of -1 takes it away."""
+    chosen = "hour IS NOT NULL" if table == "hourly" else "{which}" if view.endswith("contributions") else "true"
+    sign = "" if (table, view) in [(name, source) for name, source, *_ in _HELD] else ":sign * "
     return (
         f"INSERT INTO {table} ({', '.join((*key, *sums))})"
-        f" SELECT {', '.join(key)}, {', '.join(f'{sign}sum({each})' for each in sums.values())}"
-        f" FROM {view} WHERE {which} GROUP BY {', '.join(key)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET"
+        f" SELECT {', '.join(key.values())}, {', '.join(f'{sign}sum({each})' for each in sums.values())}"
+        f" FROM {view} WHERE {chosen} GROUP BY {', '.join(key.values())} ON CONFLICT ({', '.join(key)}) DO UPDATE SET"
         f" {', '.join(f'{each} = {each} + excluded.{each}' for each in sums)}"
     )
 
 
+_FACTS = ("post_id", *_FINEST, *_SUMS)
+_HOURS = ("hour", "lag", "negative")
+
 _MAKE = (
-    f"CREATE TEMP TABLE IF NOT EXISTS moved ({', '.join((*_FINEST, *_SUMS))},"
-    f" PRIMARY KEY ({', '.join(_FINEST)})) WITHOUT ROWID"
+    f"CREATE TEMP TABLE IF NOT EXISTS facts ({', '.join((*_FACTS, *_HOURS))})",
+    *(
+        f"CREATE TEMP TABLE IF NOT EXISTS {table} ({', '.join((*key, *sums))}, PRIMARY KEY ({', '.join(key)}))"
+        " WITHOUT ROWID"
+        for table, _, key, sums in _HELD
+    ),
 )
 
-_ADD = tuple(_adding(*rollup) for rollup in (_MOVED, *_ROLLUPS))
+# The hours are those of UTC; `lag` is by how many hours a post came in later than it was written, 168 at most.
+_READ = f"""
+INSERT INTO facts SELECT {", ".join(f"c.{each}" for each in _FACTS)}, substr(p.created_at, 1, 13),
+    min(max(strftime('%s', p.collected_at) / 3600 - strftime('%s', p.created_at) / 3600, 0), 168),
+    c.posts * (c.sentiment = 'negative')
+FROM contributions c JOIN posts p ON p.id = c.post_id WHERE {{which}}
+"""  # names of ours
 
-_SWEEP = tuple(f"DELETE FROM {table} WHERE posts = 0" for table, *_ in _ROLLUPS)
+_ADD = (_READ, *(_adding(*rollup) for rollup in (*_HELD, *_ROLLUPS)))
+
+_SWEEP = tuple(f"DELETE FROM {table} WHERE posts = 0" for table in dict.fromkeys(table for table, *_ in _ROLLUPS))
+
+_CLEAR = tuple(f"DELETE FROM temp.{table}" for table in ("facts", *(table for table, *_ in _HELD)))
+
+_SOME = "post_id IN (SELECT value FROM json_each(:posts))"
+_STRETCH = "post_id > :after AND post_id <= :after + :count"
+_AT_ONCE = 50_000  # posts; as many as a rebuild holds in memory
 
 _COUNTED_BEFORE = "SELECT 1 FROM verdicts WHERE post_id IN (SELECT value FROM json_each(:posts)) LIMIT 1"
 
@@ -105,11 +125,11 @@ def rebuild(connection: sqlite3.Connection) -> None:
     for table, *_ in _ROLLUPS:
         connection.execute(f"DELETE FROM {table}")
     crash.here("rollup.cleared")
-    _apply(connection, {"sign": 1}, "true")
+    (last,) = connection.execute("SELECT coalesce(max(post_id), 0) FROM verdicts").fetchone()
+    for after in range(0, last, _AT_ONCE):
+        _apply(connection, {"sign": 1, "after": after, "count": _AT_ONCE}, _STRETCH)
 
 
 def _apply(connection: sqlite3.Connection, values: dict[str, object], which: str) -> None:
-    connection.execute(_MAKE)
-    for statement in _ADD:
+    for statement in (*_MAKE, *_ADD, *_CLEAR):
         connection.execute(statement.format(which=which), values)
-    connection.execute("DELETE FROM moved")
