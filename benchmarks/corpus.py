@@ -92,14 +92,14 @@ def rare() -> str:
     return words()[-1]
 
 
-def replies(posts: int, size: int = 500, seed: int = 5) -> Iterator[Reply]:
-    """`posts` made-up posts as the sources bring them, in turn, `size` at a time, spread over the three years."""
+def replies(posts: int, size: int = 500, seed: int = 5, days: float = DAYS) -> Iterator[Reply]:
+    """`posts` made-up posts as the sources bring them, in turn, `size` at a time, spread over the first `days`."""
     draw = _Draw(seed)
     turns = -(-posts // size)
     for turn in range(turns):
         number = turn * size
-        until = BEGIN + timedelta(days=DAYS) * ((turn + 1) / turns)
-        since = max(BEGIN, until - timedelta(days=DAYS) * (len(SOURCES) / turns))
+        until = BEGIN + timedelta(days=days) * ((turn + 1) / turns)
+        since = max(BEGIN, until - timedelta(days=days) * (len(SOURCES) / turns))
         which = turn % len(SOURCES)
         yield Reply(SOURCES[which], until, draw.posts(number, min(size, posts - number), which, since, until))
 

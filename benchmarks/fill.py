@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,6 +24,7 @@ from listener.tables.rows import Privacy, post_row, verdict_row
 ZONE = ZoneInfo("Europe/Oslo")
 MODEL = "made up"
 _KEY = b"of a benchmark"
+_AT_ONCE = 500  # posts that are judged together
 _RUNS_DAYS, _EVERY = 180, timedelta(minutes=30)
 
 _VERDICT = """
@@ -57,6 +60,34 @@ def through_store(store: Store, replies: Iterable[corpus.Reply]) -> tuple[int, f
         saving += saved - began
         judging += time.perf_counter() - saved
     return stored, saving, judging
+
+
+def side_by_side(path: Path, replies: Sequence[corpus.Reply]) -> float:
+    """Posts a second when one thread stores pages and another the verdicts on them, as in the daemon."""
+    scores = {made.number + 1: made.scores for reply in replies for made in reply.posts}
+    stored: Queue[datetime | None] = Queue()  # when; None at the end
+
+    def judge() -> None:
+        with opened(path) as store:
+            while now := stored.get():
+                texts = store.pending(MODEL, _AT_ONCE)
+                found = [Verdict(each.post_id, MODEL, each.text_hash, scores[each.post_id]) for each in texts]
+                store.save_verdicts(found, now)
+
+    judging = Thread(target=judge)
+    began = time.perf_counter()
+    judging.start()
+    with opened(path) as store:
+        for reply in replies:
+            page = Page(tuple(made.post for made in reply.posts))
+            store.save_page(reply.source, page, [made.links for made in reply.posts], reply.now)
+            stored.put(reply.now)
+    stored.put(None)
+    judging.join()
+    took = time.perf_counter() - began
+    with opened(path) as store:
+        assert not store.count_pending(MODEL), "every post is to have its verdict"
+    return len(scores) / took
 
 
 def in_bulk(store: Store, replies: Iterable[corpus.Reply], told: Callable[[int], object] = bool) -> None:

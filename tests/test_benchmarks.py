@@ -52,6 +52,12 @@ def test_a_database_filled_in_bulk_is_that_of_the_store(tmp_path: Path, posts: i
         assert bulk.connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def test_posts_and_verdicts_are_stored_side_by_side(tmp_path: Path) -> None:
+    assert fill.side_by_side(tmp_path / "listener.db", list(corpus.replies(1000, 50))) > 0
+    with fill.opened(tmp_path / "listener.db") as store:
+        assert store.connection.execute("SELECT count(*) FROM verdicts").fetchone() == (1000,)
+
+
 def test_the_posts_are_those_of_every_machine_and_as_told() -> None:
     once, twice = (list(corpus.replies(3000, 50)) for _ in range(2))
     assert once == twice

@@ -43,7 +43,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "zone": ("rollup.cleared",),
     "relink": ("relink.batch", "relink.changed", "relink.batch:2", "relink.changed:2", "rollup.taken"),
     "purge": ("expire.words", "purge.expired", "expire.words:2"),
-    "forget": ("delete.emptied", "forget.author", "forget.database", "delete.emptied:3"),
+    "forget": ("delete.emptied", "forget.author", "forget.database", "forget.author:2"),
     "backup": ("backup.noted", "backup.copied", "backup.done"),
     "migrate": ("migrate.copied", "migrate.applied", "migrate.done"),
     "digest": (

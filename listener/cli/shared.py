@@ -103,8 +103,17 @@ def load_config(path: Path | None, db: Path | None) -> Config:
 
 
 def as_json(data: Any) -> None:
-    """Prints data as JSON; times as ISO 8601."""
-    click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=_plain))
+    """Prints data as JSON; times as ISO 8601, records by the names of their fields."""
+    click.echo(json.dumps(_named(data), ensure_ascii=False, indent=2, default=_plain))
+
+
+def _named(data: Any) -> Any:
+    """The data with named tuples, which json would write as lists, as what they name."""
+    if isinstance(data, tuple) and hasattr(data, "_asdict"):
+        return _named(data._asdict())
+    if isinstance(data, dict):
+        return {name: _named(value) for name, value in data.items()}
+    return [_named(value) for value in data] if isinstance(data, (list, tuple)) else data
 
 
 def _plain(value: Any) -> Any:

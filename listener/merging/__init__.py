@@ -146,7 +146,7 @@ def _bring_the_rest(connection: sqlite3.Connection, reader: sqlite3.Connection, 
     done = 0
     for source, name, at in reader.execute("SELECT source, author, at FROM forgotten").fetchall():
         if author := take(source, name):
-            done += pages.delete(connection, erasure.by_author(connection, source, author), now)
+            done += pages.delete(connection, erasure.by_author(connection, {source: author}), now)
             connection.execute(_FORGET, (source, author, at))
     return done
 

@@ -29,6 +29,11 @@ STATEMENTS = (
     "DROP TABLE signatures",
     "CREATE TABLE signatures (post_id INTEGER PRIMARY KEY, bands TEXT NOT NULL)",
     "CREATE TABLE bands (band INTEGER NOT NULL, post_id INTEGER NOT NULL, PRIMARY KEY (band, post_id)) WITHOUT ROWID",
+    "DROP INDEX posts_author",
+    # Pieces of the search index are put together when there are twice as many as usual, so that each word is written
+    # half as often; at 64 at once, should that not keep up.
+    "INSERT INTO posts_fts (posts_fts, rank) VALUES ('automerge', 8)",
+    "INSERT INTO posts_fts (posts_fts, rank) VALUES ('crisismerge', 64)",
     # The rollups are made anew when the store is opened.
     "DELETE FROM meta WHERE key = 'zone'",
 )

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS
 
@@ -52,8 +52,7 @@ FROM (
 """  # noqa: S608  # names of ours
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):  # a year by day takes 24,000 of them, and a dataclass is three times as slow to make
     """A figure with its 95 % interval, and how many posts it is a figure of; None throughout when `n` is 0."""
 
     value: float | None

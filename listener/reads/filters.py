@@ -41,8 +41,17 @@ _BESIDE = (
     "monthly_touched",
 )  # with a column for each label
 # These have the source first, and are read from there on.
-_BY_SOURCE = ("daily_sources", "daily_touched", "daily")
+_BY_SOURCE = ("daily_sources", "daily_touched", "monthly_touched", "daily")
 _ALL_SOURCES = "source IN (SELECT name FROM sources)"
+# These have the touchpoint first. Each that there is by one step in the index.
+_BY_TOUCHPOINT = ("daily_touchpoints", "daily_touched", "monthly_touched")
+_ALL_TOUCHPOINTS = """touchpoint IN (
+    WITH RECURSIVE there (name) AS (
+        SELECT min(touchpoint) FROM daily_touchpoints
+        UNION ALL SELECT (SELECT min(touchpoint) FROM daily_touchpoints WHERE touchpoint > name) FROM there
+        WHERE name IS NOT NULL
+    )
+    SELECT name FROM there WHERE name IS NOT NULL)"""
 _COLUMNS = re.compile(r"\b(?:source|moment|sentiment|touchpoint)\b")
 
 _BY_COLUMN = {
@@ -129,8 +138,11 @@ class Filters:
             return view, " AND ".join(which) or "true", used
         needed = {*columns, *_COLUMNS.findall(" ".join(which))} - {"brand"}
         table = next(name for name, has in _ROLLUPS[view] if needed <= has)
-        if table in _BY_SOURCE and "sources" not in used and used.keys() & {"since", "until"}:
-            which.append(_ALL_SOURCES)
+        if used.keys() & {"since", "until"}:
+            if table in _BY_SOURCE and "sources" not in used:
+                which.append(_ALL_SOURCES)
+            if table in _BY_TOUCHPOINT and "touchpoints" not in used:
+                which.append(_ALL_TOUCHPOINTS)
         return table, " AND ".join(which) or "true", used
 
     def _of_one_touchpoint(self, columns: Iterable[str]) -> bool:

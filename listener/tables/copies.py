@@ -26,9 +26,9 @@ ALIKE = 0.8  # share of three-word pieces in common (Jaccard) from which on two 
 _BANDS, _ROWS = 8, 4
 _SEED = 20261125
 _WINDOW = timedelta(days=45)  # copies come within days; older signatures are let go
-# A band is stored as its 32 bits behind the number of the fortnight its post came in. So new ones stand together in
+# A band is stored as its 32 bits behind the number of the week its post came in. So new ones stand together in
 # the index, and old ones too: else a page of posts would write to thousands of places all over it.
-_FORTNIGHT_S = 14 * 86400
+_WEEK_S = 7 * 86400
 METHOD = "1"  # to be changed with the way bands are made: all are made anew then
 
 _READ = """
@@ -52,17 +52,17 @@ AND p.kind IN ('post', 'article') AND EXISTS (
 """
 
 # Each by one step in the index.
-_FORTNIGHTS = """
-WITH RECURSIVE there (fortnight) AS (
+_WEEKS = """
+WITH RECURSIVE there (week) AS (
     SELECT min(band) >> 32 FROM bands
-    UNION ALL SELECT (SELECT min(band) >> 32 FROM bands WHERE band >= (fortnight + 1) << 32) FROM there
-    WHERE fortnight IS NOT NULL
+    UNION ALL SELECT (SELECT min(band) >> 32 FROM bands WHERE band >= (week + 1) << 32) FROM there
+    WHERE week IS NOT NULL
 )
-SELECT fortnight FROM there WHERE fortnight IS NOT NULL
+SELECT week FROM there WHERE week IS NOT NULL
 """
 
 _BANDS_THERE = """
-SELECT b.value FROM json_each(?) b JOIN json_each(?) f
+SELECT b.value FROM json_each(?2) f CROSS JOIN json_each(?1) b
 WHERE EXISTS (SELECT 1 FROM bands WHERE band = (f.value << 32) + b.value)
 """
 
@@ -141,8 +141,8 @@ def fold(connection: sqlite3.Connection, post_ids: Iterable[int]) -> int:
         {post_id for (post_id,) in connection.execute(query, (asked,))} for query in (_WITH_SAME_ID, _WITH_SAME_ADDRESS)
     )
     bands = {post.post_id: _bands(post) for post in posts}
-    fortnights = _fortnights(connection, posts)
-    signed = _bands_there(connection, bands.values(), fortnights)
+    weeks = _weeks(connection, posts)
+    signed = _bands_there(connection, bands.values(), weeks)
     unsaved: list[tuple[_Text, list[int]]] = []
     copies = 0
     for post in posts:
@@ -154,7 +154,7 @@ def fold(connection: sqlite3.Connection, post_ids: Iterable[int]) -> int:
         if original is None and not signed.isdisjoint(own):
             _sign(connection, unsaved)
             unsaved = []
-            original = _of_same_words(connection, post, own, fortnights)
+            original = _of_same_words(connection, post, own, weeks)
         if original is None:
             unsaved.append((post, own))
             signed.update(own)
@@ -199,7 +199,7 @@ def sign_again(connection: sqlite3.Connection) -> None:
 
 def let_go(connection: sqlite3.Connection, at_most: int, now: datetime) -> None:
     """Deletes the signatures of up to so many posts that are too old to have copies still to come."""
-    before = int((now - _WINDOW).timestamp()) // _FORTNIGHT_S << 32
+    before = int((now - _WINDOW).timestamp()) // _WEEK_S << 32
     for statement in _LET_GO:
         connection.execute(statement, {"before": before, "posts": at_most, "bands": _BANDS * at_most})
 
@@ -222,9 +222,9 @@ def _of_same_address(connection: sqlite3.Connection, post: _Text) -> int | None:
 
 
 def _of_same_words(
-    connection: sqlite3.Connection, post: _Text, bands: Sequence[int], fortnights: Sequence[int]
+    connection: sqlite3.Connection, post: _Text, bands: Sequence[int], weeks: Sequence[int]
 ) -> int | None:
-    asked = json.dumps(bands), json.dumps(fortnights), post.post_id
+    asked = json.dumps(bands), json.dumps(weeks), post.post_id
     near = [row[0] for row in connection.execute(_SAME_BAND, asked)]
     for other in _read(connection, near):
         if _one_voice(post, other) and _in_common(post.pieces, other.pieces) >= ALIKE:
@@ -251,24 +251,24 @@ def _in_common(mine: frozenset[str], theirs: frozenset[str]) -> float:
     return len(mine & theirs) / (len(mine | theirs) or 1)
 
 
-def _fortnights(connection: sqlite3.Connection, posts: Iterable[_Text]) -> list[int]:
+def _weeks(connection: sqlite3.Connection, posts: Iterable[_Text]) -> list[int]:
     """Those that stored signatures are of, and these posts."""
-    return list({*(each for (each,) in connection.execute(_FORTNIGHTS)), *map(_fortnight, posts)})
+    return list({*(each for (each,) in connection.execute(_WEEKS)), *map(_week, posts)})
 
 
-def _fortnight(post: _Text) -> int:
-    return int(datetime.fromisoformat(post.collected_at).timestamp()) // _FORTNIGHT_S
+def _week(post: _Text) -> int:
+    return int(datetime.fromisoformat(post.collected_at).timestamp()) // _WEEK_S
 
 
-def _bands_there(connection: sqlite3.Connection, bands: Iterable[Iterable[int]], fortnights: Sequence[int]) -> set[int]:
+def _bands_there(connection: sqlite3.Connection, bands: Iterable[Iterable[int]], weeks: Sequence[int]) -> set[int]:
     """Those of the bands that a stored signature has."""
-    asked = json.dumps([band for own in bands for band in own]), json.dumps(fortnights)
+    asked = json.dumps(sorted(band for own in bands for band in own)), json.dumps(weeks)
     return {band for (band,) in connection.execute(_BANDS_THERE, asked)}
 
 
 def _sign(connection: sqlite3.Connection, posts: Iterable[tuple[_Text, Sequence[int]]]) -> None:
     """Saves the bands of each post."""
-    stored = [(post.post_id, [(_fortnight(post) << 32) + band for band in own]) for post, own in posts if own]
+    stored = [(post.post_id, [(_week(post) << 32) + band for band in own]) for post, own in posts if own]
     signed = [(post_id, json.dumps(own)) for post_id, own in stored]
     connection.executemany("INSERT OR REPLACE INTO signatures VALUES (?, ?)", signed)
     rows = sorted((band, post_id) for post_id, own in stored for band in own)

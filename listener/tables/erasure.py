@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from listener import crash
@@ -35,7 +35,10 @@ _QUOTES = (
     "UPDATE disowned SET why = '' WHERE post_id IN (SELECT value FROM json_each(?))",
 )
 
-_BY = "SELECT id FROM posts WHERE author = ? AND source = ? AND deleted_at IS NULL"
+# Row by row: an index of authors would be written to all over the place by every page, and is asked once in a while.
+_BY = """
+SELECT id FROM posts WHERE (+source, +author) IN (SELECT key, value FROM json_each(?)) AND deleted_at IS NULL
+"""
 
 _FORGET = "INSERT OR IGNORE INTO forgotten (source, author, at) VALUES (?, ?, ?)"
 
@@ -64,9 +67,9 @@ def empty(connection: sqlite3.Connection, ids: Sequence[int], now: datetime) -> 
     return len(ids)
 
 
-def by_author(connection: sqlite3.Connection, source: str, author: str) -> list[int]:
-    """The live posts of an author, as `posts.author` holds the name."""
-    return [post_id for (post_id,) in connection.execute(_BY, (author, source))]
+def by_author(connection: sqlite3.Connection, authors: Mapping[str, str]) -> list[int]:
+    """The live posts of an author, by source as `posts.author` holds the name. Reads every post there is."""
+    return [post_id for (post_id,) in connection.execute(_BY, (json.dumps(dict(authors)),))]
 
 
 def forget(connection: sqlite3.Connection, source: str, author: str, now: datetime) -> None:
