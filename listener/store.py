@@ -238,11 +238,11 @@ class Store:
                 'authors are not kept ([privacy] authors = "drop"), so nobody can tell which posts are this person\'s; '
                 "name the posts themselves: `listener forget --post ADDRESS`"
             )
-        done = 0
+        sources = [source] if source else self.source_kinds()
+        authors = {each: self.privacy.author(each, storable(name)) for each in sources}
         with self.writing(durable=True) as connection:
-            for each in [source] if source else self.source_kinds():
-                author = self.privacy.author(each, storable(name))
-                done += pages.delete(connection, erasure.by_author(connection, each, author), now)
+            done = pages.delete(connection, erasure.by_author(connection, authors), now)
+            for each, author in authors.items():
                 erasure.forget(connection, each, author, now)
         return done
 

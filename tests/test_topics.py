@@ -127,6 +127,14 @@ def test_the_commands_add_tag_show_judge_and_list(at: Path, store: Store) -> Non
     listed = {row["name"]: row for row in json.loads(listener("--json").stdout)}
     assert (listed["pool"]["precision"]["n"], round(listed["pool"]["precision"]["value"], 2)) == (3, 0.67)
     assert listed["key card"]["precision"]["value"] is None
+    of_pool = {each["id"] for each in json.loads(listener("show", "pool", "--json").stdout)}
+    found = CliRunner().invoke(main, ["posts", "--topic", "pool", "--limit", "100", "--json"], catch_exceptions=False)
+    assert {each["id"] for each in json.loads(found.stdout)} == of_pool
+    counted = CliRunner().invoke(main, ["trends", "--topic", "pool", "--json"], catch_exceptions=False)
+    judged = {row[0] for row in store.connection.execute("SELECT post_id FROM verdicts")}
+    assert sum(row["posts"] for row in json.loads(counted.stdout)) == len(of_pool & judged)
+    wrong = CliRunner().invoke(main, ["trends", "--topic", "pol"])
+    assert wrong.exit_code == 1 and "did you mean 'pool'?" in wrong.stderr
     listener("remove", "pool")
     assert "there is no topic 'pool'" in listener("show", "pool", code=1).stderr
     assert "key card" in listener().stdout

@@ -47,6 +47,7 @@ def filters(command: Any) -> Any:
                 metavar="TOUCHPOINT",
                 help=f"Posts that speak of: {', '.join(TOUCHPOINTS)}.",
             ),
+            click.option("--topic", multiple=True, help="Posts of this topic of yours, see `listener topics`."),
             click.option("--since", type=DAY, metavar="DAY", help="From this local day on: 2026-11-21, yesterday, 7d."),
             click.option("--until", type=DAY, metavar="DAY", help="Up to this local day, included."),
         )
@@ -131,7 +132,7 @@ def trends(
 
 # What the options are called, which people give one at a time, and the fields of `Filters`.
 _FIELDS = {
-    name: f"{name}s" for name in ("brand", "source", "moment", "phase", "sentiment", "touchpoint", "rating")
+    name: f"{name}s" for name in ("brand", "source", "moment", "phase", "sentiment", "touchpoint", "topic", "rating")
 }  # fmt: skip
 
 

@@ -66,6 +66,8 @@ _BY_COLUMN = {
 _BY_POST = {
     "touchpoints": "post_id IN (SELECT post_id FROM verdict_touchpoints"
     " WHERE touchpoint IN (SELECT value FROM json_each(:touchpoints)))",
+    "topics": "post_id IN (SELECT post_id FROM post_topics"
+    " WHERE topic IN (SELECT value FROM json_each(:topics)) AND coalesce(right, 1))",
     "query": "post_id IN (SELECT rowid FROM posts_fts WHERE posts_fts MATCH :query)",
     "ratings": "post_id IN (SELECT id FROM posts"
     " WHERE CAST(round(rating * 4) AS INTEGER) + 1 IN (SELECT value FROM json_each(:ratings)))",
@@ -97,6 +99,7 @@ class Filters:
     phases: Sequence[str] = ()
     sentiments: Sequence[str] = ()
     touchpoints: Sequence[str] = ()
+    topics: Sequence[str] = ()
     ratings: Sequence[int] = ()
     since: date | None = None
     until: date | None = None
@@ -107,7 +110,7 @@ class Filters:
         check_period(self.since, self.until)
         check_names(
             reader, named=self.brands, moments=self.moments, sentiments=self.sentiments, touchpoints=self.touchpoints,
-            sources=self.sources,
+            topics=self.topics, sources=self.sources,
         )  # fmt: skip
         for phase in self.phases:
             if phase not in PHASES.values():
@@ -152,7 +155,7 @@ class Filters:
     @property
     def _verdicts(self) -> bool:
         """Whether posts are chosen by what no rollup of touchpoints holds."""
-        return bool(self.moments or self.phases or self.sentiments or self.ratings or self.query)
+        return bool(self.moments or self.phases or self.sentiments or self.topics or self.ratings or self.query)
 
     def spans(self) -> list[tuple[View, Filters]]:
         """The period in pieces to be added up, for counts of touchpoints: whole months, and the days before and after
@@ -175,7 +178,7 @@ class Filters:
         moments = [moment for moment in MOMENTS if moment in self.moments or PHASES[moment] in self.phases]
         lists = {
             "brands": self.brands, "sources": self.sources, "moments": moments, "sentiments": self.sentiments,
-            "touchpoints": self.touchpoints, "ratings": self.ratings,
+            "touchpoints": self.touchpoints, "topics": self.topics, "ratings": self.ratings,
         }  # fmt: skip
         return {
             **{name: json.dumps(list(values)) if values else None for name, values in lists.items()},

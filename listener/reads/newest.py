@@ -27,6 +27,7 @@ CONDITIONS = {
     "phase": "v.moment IN (SELECT value FROM json_each(:phase)) AND NOT v.abstained",
     "sentiment": "v.sentiment = :sentiment AND NOT v.unread",
     "touchpoint": "EXISTS (SELECT 1 FROM verdict_touchpoints WHERE post_id = p.id AND touchpoint = :touchpoint)",
+    "topic": "p.id IN (SELECT post_id FROM post_topics WHERE topic = :topic AND coalesce(right, 1))",
     "source": "p.source = :source",
     "since": "p.day >= :since",
     "until": "p.day <= :until",
@@ -80,7 +81,7 @@ def ids(reader: sqlite3.Connection, used: Mapping[str, Any], limit: int) -> list
     elif "query" in used and _at_least(reader, _WITH_WORDS, used["query"], _RARE):
         del which["query"]
         return _walked(reader, which, values, limit)
-    few = rare_brand or "query" in used
+    few = rare_brand or "query" in used or "topic" in used
     # The sign keeps SQLite from walking all posts in their order when few are asked for.
     conditions = [*which.values(), *(() if few else (_BOUNDS[name] for name in _BOUNDS if name in used))]
     query = _IDS.format(which=" AND ".join(conditions) or "true", order="+" if few else "")

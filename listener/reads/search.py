@@ -19,7 +19,7 @@ from listener.migrations import moment_of, stamp
 from listener.reads import newest
 
 _CHECKED = {"brand": "named", "moment": "moments", "sentiment": "sentiments", "touchpoint": "touchpoints",
-            "source": "sources"}  # fmt: skip
+            "topic": "topics", "source": "sources"}  # fmt: skip
 
 _POSTS = """
 SELECT p.id, p.source, p.native_id, p.kind, p.url, p.title, p.text, p.author, p.created_at, p.edited_at, p.collected_at,
@@ -108,6 +108,7 @@ def posts(
     phase: str | None = None,
     sentiment: str | None = None,
     touchpoint: str | None = None,
+    topic: str | None = None,
     source: str | None = None,
     since: date | None = None,
     until: date | None = None,
@@ -122,7 +123,7 @@ def posts(
     """
     used = _used(
         reader, query, phase=phase, brand=brand, moment=moment, sentiment=sentiment, touchpoint=touchpoint,
-        source=source, since=since, until=until,
+        topic=topic, source=source, since=since, until=until,
     )  # fmt: skip
     with readable(query):
         return by_id(reader, newest.ids(reader, used | ({"before": before} if before else {}), limit))
@@ -137,6 +138,7 @@ def stream(
     phase: str | None = None,
     sentiment: str | None = None,
     touchpoint: str | None = None,
+    topic: str | None = None,
     source: str | None = None,
     since: date | None = None,
     until: date | None = None,
@@ -144,7 +146,7 @@ def stream(
     """The same, one at a time, and all of them."""
     used = _used(
         reader, query, phase=phase, brand=brand, moment=moment, sentiment=sentiment, touchpoint=touchpoint,
-        source=source, since=since, until=until,
+        topic=topic, source=source, since=since, until=until,
     )  # fmt: skip
     which = " AND ".join(newest.CONDITIONS[name] for name in used) or "true"
     with readable(query):
@@ -256,6 +258,7 @@ def check_names(
     moments: Iterable[str | None] = (),
     sentiments: Iterable[str | None] = (),
     touchpoints: Iterable[str | None] = (),
+    topics: Iterable[str | None] = (),
     sources: Iterable[str | None] = (),
 ) -> None:
     """Raises ListenerError for the first name that does not exist, with the nearest that does. Empty names pass."""
@@ -267,8 +270,9 @@ def check_names(
         _check(kind, names, there)
     if wanted := list(filter(None, named)):
         _check("brand", wanted, brands(reader))
-    if wanted := list(filter(None, sources)):
-        _check("source", wanted, [name for (name,) in reader.execute("SELECT name FROM sources ORDER BY name")])
+    for kind, names in (("topic", topics), ("source", sources)):
+        if wanted := list(filter(None, names)):
+            _check(kind, wanted, [name for (name,) in reader.execute(f"SELECT name FROM {kind}s ORDER BY name")])  # noqa: S608
 
 
 def _check(kind: str, names: Iterable[str | None], there: Sequence[str]) -> None:
