@@ -183,16 +183,31 @@ def test_months_and_days_add_up_to_every_period(reader: sqlite3.Connection, tell
         about = tuple(draw.sample(("staff", "price", "food"), 2))
         tell(1, source=draw.choice("ab"), days=draw.randrange(200), touchpoints=about)
     begin = date(2026, 5, 1)
-    for since, until in ((1, 200), (0, 30), (0, 31), (5, 40), (31, 60), (31, 61), (30, 61), (None, 70), (20, None)):
+    for since, until in (
+        (1, 200),
+        (0, 30),
+        (0, 31),
+        (13, 15),
+        (2, 29),
+        (20, 90),
+        (10, 75),
+        (25, 35),
+        (5, 40),
+        (31, 60),
+        (31, 61),
+        (30, 61),
+        (None, 70),
+        (20, None),
+    ):
         first, last = (None if day is None else begin + timedelta(days=day) for day in (since, until))
         chosen = Filters(since=first, until=last, brands=["Acme"])
         told: Counter[tuple[str, str]] = Counter()
-        for view, piece in chosen.spans():
+        for sign, view, piece in chosen.spans():
             for touchpoint, source, posts in rows_of(reader, SPOKEN, piece, view):
-                told[touchpoint, source] += posts
+                told[touchpoint, source] += sign * posts
         alone = {tuple(each)[:2]: each[2] for each in rows_of(reader, SPOKEN, chosen, "touchpoint_contributions")}
-        assert told == alone and told, (since, until)
-    assert [view for view, _ in chosen.spans()] == ["touchpoint_months", "touchpoint_contributions"]
+        assert +told == alone and alone, (since, until)
+    assert [view for _, view, _ in chosen.spans()] == ["touchpoint_months", "touchpoint_contributions"]
 
 
 SPOKEN = "SELECT touchpoint, source, sum(posts) FROM {table} WHERE {which} GROUP BY 1, 2"

@@ -15,14 +15,11 @@ from listener.engine.labels import MOMENTS, PHASES, SENTIMENTS
 from listener.reads.counts import COUNTS, PERIODS, Interval, Per, net, wilson
 from listener.reads.filters import Filters, checked, rows_of
 
-# By day first, and the name of each day's period once: there are a hundred parts to a day.
+# The name of each day's period is worked out once: there are a hundred parts to a day.
 _BY = """
 WITH named AS MATERIALIZED (SELECT day, {period} AS period FROM (SELECT DISTINCT day FROM daily_brands))
-SELECT period, brand, part, sum(posts) AS posts, sum(negative) AS negative, sum(neutral) AS neutral,
-    sum(positive) AS positive
-FROM (
-    SELECT day, brand, {part} AS part, sum(posts) AS posts, {felt} FROM {table} WHERE {which} GROUP BY 1, 2, 3
-) JOIN named USING (day) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+SELECT period, brand, {part} AS part, sum(posts) AS posts, {felt}
+FROM {table} JOIN named USING (day) WHERE {which} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 
 _WHOLES = """

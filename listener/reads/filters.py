@@ -157,22 +157,32 @@ class Filters:
         """Whether posts are chosen by what no rollup of touchpoints holds."""
         return bool(self.moments or self.phases or self.sentiments or self.topics or self.ratings or self.query)
 
-    def spans(self) -> list[tuple[View, Filters]]:
-        """The period in pieces to be added up, for counts of touchpoints: whole months, and the days before and after
-        them. A year by day, source and touchpoint is half a million rows.
+    def spans(self) -> list[tuple[int, View, Filters]]:
+        """The period in pieces to be added up (1) or taken away (-1), for counts of touchpoints: whole months, and the
+        few days by which they fall short or go too far. A year by day, source and touchpoint is half a million rows.
         """
-        begin = self.since and (self.since - timedelta(days=1)).replace(day=28) + timedelta(days=4)
-        months = begin.replace(day=1) if begin else None
-        after = (self.until + timedelta(days=1)).replace(day=1) if self.until else None
-        if self._verdicts or (months and after and months >= after):
-            return [("touchpoint_contributions", self)]
-        last = after and after - timedelta(days=1)
-        found: list[tuple[View, Filters]] = [("touchpoint_months", replace(self, since=months, until=last))]
-        if months and self.since != months:
-            found.append(("touchpoint_contributions", replace(self, until=months - timedelta(days=1))))
-        if after and self.until != last:
-            found.append(("touchpoint_contributions", replace(self, since=after)))
-        return found
+        day, month = timedelta(days=1), timedelta(days=32)
+        ends: list[tuple[int, View, Filters]] = []
+        first = last = None
+        if self.since:
+            begin = self.since.replace(day=1)
+            after = (begin + month).replace(day=1)
+            first = begin if self.since.day <= 15 else after
+            if first == begin != self.since:
+                ends.append((-1, "touchpoint_contributions", replace(self, since=begin, until=self.since - day)))
+            elif first == after:
+                ends.append((1, "touchpoint_contributions", replace(self, until=after - day)))
+        if self.until:
+            begin = self.until.replace(day=1)
+            after = (begin + month).replace(day=1)
+            last = (after if self.until.day > 15 else begin) - day
+            if last > self.until:
+                ends.append((-1, "touchpoint_contributions", replace(self, since=self.until + day, until=last)))
+            elif last < self.until:
+                ends.append((1, "touchpoint_contributions", replace(self, since=begin)))
+        if self._verdicts or (first and last and first > last):
+            return [(1, "touchpoint_contributions", self)]
+        return [(1, "touchpoint_months", replace(self, since=first, until=last)), *ends]
 
     def _values(self) -> dict[str, Any]:
         moments = [moment for moment in MOMENTS if moment in self.moments or PHASES[moment] in self.phases]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -55,13 +55,15 @@ def impact(reader: sqlite3.Connection, **filters: Any) -> list[Impact]:
     """
     chosen = checked(reader, filters)
     everything = {(row["brand"], row["source"]): row for row in rows_of(reader, _ALL, replace(chosen, touchpoints=()))}
-    sums: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
-    for view, piece in chosen.spans():
+    sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0] * len(_SUMS))
+    for sign, view, piece in chosen.spans():
         for brand, source, touchpoint, *counts in rows_of(reader, _EACH, piece, view):
-            sums[brand, touchpoint, source].update(dict(zip(_SUMS, counts, strict=True)))
-    found: dict[tuple[str, str], list[tuple[str, Counter[str]]]] = defaultdict(list)
+            so_far = sums[brand, touchpoint, source]
+            so_far[:] = [was + sign * count for was, count in zip(so_far, counts, strict=True)]
+    found: dict[tuple[str, str], list[tuple[str, Mapping[str, int]]]] = defaultdict(list)
     for (brand, touchpoint, source), each in sums.items():
-        found[brand, touchpoint].append((source, each))
+        if each[0]:
+            found[brand, touchpoint].append((source, dict(zip(_SUMS, each, strict=True))))
     of_brand: dict[str, int] = defaultdict(int)
     for (brand, _), row in everything.items():
         of_brand[brand] += row["posts"]
