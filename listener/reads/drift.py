@@ -30,7 +30,7 @@ WHERE shown = 'random' AND model <> '' AND moment IS NOT NULL AND coalesce(ended
     AND substr(at, 1, 10) > ? AND substr(at, 1, 10) <= ?
 """
 
-_UNSURE = "SELECT sum(abstained) - sum(unread), sum(posts) - sum(unread) FROM daily WHERE day > ? AND day <= ?"
+_UNSURE = "SELECT sum(abstained) - sum(unread), sum(posts) - sum(unread) FROM daily_brands WHERE day > ? AND day <= ?"
 
 _TEXTS = """
 SELECT p.title, p.text FROM posts p JOIN verdicts v ON v.post_id = p.id
