@@ -269,8 +269,8 @@ def scoring(running: subprocess.Popen[str]) -> list[Any]:
 
 
 def test_ctrl_c_ends_at_once_with_its_workers_and_the_next_run_goes_on(at: Path) -> None:
-    (at / "a.jsonl").write_bytes(lines(rows(1100)))
-    (at / "b.jsonl").write_bytes(lines(rows(1100, 2000)))
+    (at / "a.jsonl").write_bytes(lines(rows(6000)))  # more than one worker does before the other has begun
+    (at / "b.jsonl").write_bytes(lines(rows(6000, 20_000)))
     running = start(at, "*.jsonl", "out", "--workers", "2")
     workers = scoring(running)
     running.send_signal(signal.SIGINT)
