@@ -180,8 +180,7 @@ def _drift(config: Config, now: datetime) -> Iterator[Finding]:
     if not config.database.exists():
         return
     with closing(trends.open_reader(config.database, config.zone)) as reader:
-        tokenizer = None if config.model.heads else engine.folder(config.model) / "tokenizer.json"
-        found = drift.drift(reader, local_day(now, config.zone), tokenizer)
+        found = drift.drift(reader, local_day(now, config.zone), engine.vocabulary(config.model))
     for each in found:
         before, lately = each.before.value, each.lately.value
         if lately is None:

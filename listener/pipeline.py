@@ -333,6 +333,7 @@ def build_digest(
         due=schedule.digest_at(day, recipient.at, config.zone_of(recipient)) if recipient else None,
         calendar=Calendar(config.zone_of(recipient), recipient.dates) if recipient else Calendar(config.zone),
         page=config.mail.page,
+        vocabulary=engine.vocabulary(config.model),
     )
     with closing(trends.open_reader(database, config.zone)) as reader:
         return digest.build(reader, edition)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from posting import NOW, OSLO, judge, opened, post, save
 
-from listener import config, digest, doctor, trends
+from listener import config, digest, doctor, pipeline, trends
 from listener.digest.edition import Edition
 from listener.reads import drift
 from listener.reads.counts import wilson
@@ -104,3 +104,20 @@ def test_the_digest_says_it_too(store: Store) -> None:
     edition = Edition(brands=("",), day=TODAY - timedelta(days=1), now=NOW, calendar=Calendar(OSLO))
     told = digest.build(reading(store), edition).notes
     assert any("The model is unsure more often than it was: of 10% of the posts before, 75%" in note for note in told)
+
+
+def test_the_digest_tells_of_words_the_model_does_not_know(store: Store, tmp_path: Path) -> None:
+    written(store, OLD, 40, "the room was fine")
+    written(store, NOW - timedelta(days=1), 40, "zxqvkj blorptang the wugglefrump")
+    path = tmp_path / "listener.toml"
+    path.write_text('timezone = "Europe/Oslo"\ndatabase = "listener.db"\n')
+    told = pipeline.build_digest(store.path, config.load(path), None, TODAY - timedelta(days=1), NOW).notes
+    assert any("more words that the model does not know: 0.0% of them before, " in note for note in told)
+
+
+def test_a_damaged_vocabulary_leaves_the_rest(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{")
+    assert [each.what for each in drift.drift(reading(store), TODAY, tmp_path / "tokenizer.json")] == [
+        "agreement",
+        "unsure",
+    ]

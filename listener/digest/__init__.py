@@ -213,7 +213,7 @@ def build(reader: sqlite3.Connection, edition: Edition) -> Digest:
             )
             if quotes
         ),
-        notes=lines.notes(figures, waiting, _late(reader, edition), drift(reader, edition.day)),
+        notes=lines.notes(figures, waiting, _late(reader, edition), drift(reader, edition.day, edition.vocabulary)),
         written=f"{edition.calendar.short_day(edition.now.astimezone(edition.calendar.zone).date())},"
         f" {edition.now.astimezone(edition.calendar.zone):%H:%M} ({edition.calendar.zone.key})",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlencode
 
 from listener.wording import Calendar
@@ -21,6 +22,7 @@ class Edition:
     now: datetime
     calendar: Calendar
     due: datetime | None = None  # when it was to be sent; None for one that was asked for by hand
+    vocabulary: Path | None = None  # the tokenizer of the model, to tell words that it does not know
     page: str = ""  # the address of the page, without a slash at its end; "" where there is none to link to
 
     @property

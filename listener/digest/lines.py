@@ -28,6 +28,8 @@ _DRIFTED = {
     " the last 30 days. A review and a training bring it back.",
     "unsure": "The model is unsure more often than it was: of {0:.0%} of the posts before, {1:.0%} in the last 30 days."
     " A review and a training bring it back.",
+    "unknown words": "People write more words that the model does not know: {0:.1%} of them before, {1:.1%} in the last"
+    " 30 days. A review and a training teach it what they mean.",
 }
 FAILING = {
     "retrying": "not answering",

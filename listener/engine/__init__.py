@@ -65,6 +65,12 @@ def folder(settings: ModelSettings) -> Path:
     return settings.folder or model_folder()
 
 
+def vocabulary(settings: ModelSettings) -> Path | None:
+    """The tokenizer of the configured model; None where there are several models or the file is not there."""
+    file = folder(settings) / "tokenizer.json"
+    return file if file.is_file() and not settings.heads else None
+
+
 def name(settings: ModelSettings) -> str:
     """What the configured models call themselves, without loading them. Raises ModelError when one is not there."""
     return _joined(settings, _name(settings), {of: _name(each) for of, each in _by_language(settings).items()})
