@@ -234,7 +234,10 @@ def test_without_ray_it_says_what_to_install(at: Path) -> None:
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "listener", "backfill", *arguments, "--source", "old", "--json"]
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
-    return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's "&" has it ignored by all below
+    )  # fmt: skip
 
 
 def test_kill_9_at_any_moment_and_again_gives_each_row_once(at: Path) -> None:
@@ -269,8 +272,8 @@ def scoring(running: subprocess.Popen[str]) -> list[Any]:
 
 
 def test_ctrl_c_ends_at_once_with_its_workers_and_the_next_run_goes_on(at: Path) -> None:
-    (at / "a.jsonl").write_bytes(lines(rows(6000)))  # more than one worker does before the other has begun
-    (at / "b.jsonl").write_bytes(lines(rows(6000, 20_000)))
+    (at / "a.jsonl").write_bytes(lines(rows(1100)))
+    (at / "b.jsonl").write_bytes(lines(rows(1100, 2000)))
     running = start(at, "*.jsonl", "out", "--workers", "2")
     workers = scoring(running)
     running.send_signal(signal.SIGINT)
