@@ -239,10 +239,10 @@ class Store:
                 "name the posts themselves: `listener forget --post ADDRESS`"
             )
         sources = [source] if source else self.source_kinds()
-        authors = {each: self.privacy.author(each, storable(name)) for each in sources}
+        authors = [(each, self.privacy.author(each, storable(name))) for each in sources]
         with self.writing(durable=True) as connection:
             done = pages.delete(connection, erasure.by_author(connection, authors), now)
-            for each, author in authors.items():
+            for each, author in authors:
                 erasure.forget(connection, each, author, now)
         return done
 

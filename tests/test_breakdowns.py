@@ -184,21 +184,9 @@ def test_months_and_days_add_up_to_every_period(reader: sqlite3.Connection, tell
         tell(1, source=draw.choice("ab"), days=draw.randrange(200), touchpoints=about)
     begin = date(2026, 5, 1)
     for since, until in (
-        (1, 200),
-        (0, 30),
-        (0, 31),
-        (13, 15),
-        (2, 29),
-        (20, 90),
-        (10, 75),
-        (25, 35),
-        (5, 40),
-        (31, 60),
-        (31, 61),
-        (30, 61),
-        (None, 70),
-        (20, None),
-    ):
+        (1, 200), (0, 30), (0, 31), (13, 15), (2, 29), (20, 90), (10, 75), (25, 35), (5, 40), (31, 60), (31, 61),
+        (30, 61), (None, 70), (20, None),
+    ):  # fmt: skip
         first, last = (None if day is None else begin + timedelta(days=day) for day in (since, until))
         chosen = Filters(since=first, until=last, brands=["Acme"])
         told: Counter[tuple[str, str]] = Counter()

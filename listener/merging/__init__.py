@@ -143,12 +143,11 @@ def _bring_the_rest(connection: sqlite3.Connection, reader: sqlite3.Connection, 
         connection.executemany(statement, [tuple(row) for row in reader.execute(query)])
     gaps = reader.execute("SELECT source, since, until, why, noted_at FROM gaps")
     connection.executemany(agenda.NOTE_GAP, [dict(row) for row in gaps])
-    done = 0
-    for source, name, at in reader.execute("SELECT source, author, at FROM forgotten").fetchall():
-        if author := take(source, name):
-            done += pages.delete(connection, erasure.by_author(connection, {source: author}), now)
-            connection.execute(_FORGET, (source, author, at))
-    return done
+    theirs = reader.execute("SELECT source, author, at FROM forgotten").fetchall()
+    forgotten = [(source, author, at) for source, name, at in theirs if (author := take(source, name))]
+    gone = erasure.by_author(connection, [(source, author) for source, author, _ in forgotten])
+    connection.executemany(_FORGET, forgotten)
+    return pages.delete(connection, gone, now) if gone else 0
 
 
 def _bring(

@@ -23,6 +23,9 @@ STATEMENTS = (
         stars_1 + stars_2 + stars_3 + stars_4 + stars_5 AS rated,
         rating_sum / 1000000.0 / nullif(stars_1 + stars_2 + stars_3 + stars_4 + stars_5, 0) AS rating
     FROM daily_touchpoints""",
+    # The hours are worked out where the posts are read for all rollups, see `rollups`.
+    "DROP VIEW hourly_contributions",
+    "DROP VIEW hourly_touchpoint_contributions",
     # The marks that copies have in common were spread over the whole of their index, so that a page of posts wrote to
     # thousands of places. Now they stand in the order of the weeks they were written in. They are made anew when the
     # store is opened, see `copies`.

@@ -88,9 +88,9 @@ def parts(reader: sqlite3.Connection, per: Per, by: str, **filters: Any) -> list
         "touchpoint_contributions" if per == "touchpoint" else "contributions"
     )
     part = "moment" if per == "phase" else per
-    wanted = chosen.sentiments
+    wanted: Sequence[str] = ()
     if per == "touchpoint":  # told apart below, since its rollup has the sentiments side by side
-        chosen = replace(chosen, sentiments=())
+        wanted, chosen = chosen.sentiments, replace(chosen, sentiments=())
     counts: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for period, brand, name, posts, *felt in rows_of(reader, _BY, chosen, view, period=PERIODS[by], part=part):
         name = name or ("not read" if per == "sentiment" else "unsure")
@@ -127,10 +127,7 @@ def _wholes(reader: sqlite3.Connection, chosen: Filters, by: str) -> dict[tuple[
     """All posts of a period and brand, whatever part of them the filters choose by verdict."""
     every = replace(chosen, moments=(), phases=(), sentiments=(), touchpoints=(), ratings=())
     rows = rows_of(reader, _WHOLES, every, period=PERIODS[by])
-    found: dict[tuple[str, str], int] = defaultdict(int)
-    for row in rows:
-        found[row["period"], row["brand"]] += row["posts"]
-    return found
+    return {(row["period"], row["brand"]): row["posts"] for row in rows}
 
 
 def _ratings(reader: sqlite3.Connection, chosen: Filters, by: str) -> list[Part]:

@@ -68,7 +68,7 @@ def drift(reader: sqlite3.Connection, today: date, tokenizer: Path | None = None
         Drift("agreement", *(_share(reader, _AGREED, span) for span in spans)),
         Drift("unsure", *(_share(reader, _UNSURE, span) for span in spans)),
     ]
-    if words := _words(tokenizer):
+    if tokenizer and (words := _words(tokenizer)):
         found.append(Drift("unknown words", *(_unknown(reader, words, span) for span in spans)))
     return found
 
@@ -78,15 +78,13 @@ def _share(reader: sqlite3.Connection, query: str, span: tuple[date, date]) -> I
     return wilson(part or 0, whole or 0)
 
 
-def _words(path: Path | None) -> Any:
+def _words(path: Path) -> Any:
     """The tokenizer; None where it cannot be read, of which `listener doctor` tells."""
     from tokenizers import Tokenizer
 
     try:
-        tokenizer = Tokenizer.from_file(str(path)) if path else None
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception:  # noqa: BLE001  # tokenizers raises nothing finer
-        tokenizer = None
-    if tokenizer is None:
         return None
     tokenizer.no_truncation()
     tokenizer.no_padding()

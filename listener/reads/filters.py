@@ -33,18 +33,12 @@ _ROLLUPS: dict[View, tuple[tuple[str, frozenset[str]], ...]] = {
     "touchpoint_months": (("monthly_touched", frozenset({"source", "touchpoint"})),),  # see `Filters.spans`
     "pair_contributions": (("daily_pairs", frozenset({"source", "other"})),),
 }
-_BESIDE = (
-    "daily_brands",
-    "daily_sources",
-    "daily_touchpoints",
-    "daily_touched",
-    "monthly_touched",
-)  # with a column for each label
 # These have the source first, and are read from there on.
 _BY_SOURCE = ("daily_sources", "daily_touched", "monthly_touched", "daily")
 _ALL_SOURCES = "source IN (SELECT name FROM sources)"
 # These have the touchpoint first. Each that there is by one step in the index.
 _BY_TOUCHPOINT = ("daily_touchpoints", "daily_touched", "monthly_touched")
+_BESIDE = ("daily_brands", "daily_sources", *_BY_TOUCHPOINT)  # with a column for each label
 _ALL_TOUCHPOINTS = """touchpoint IN (
     WITH RECURSIVE there (name) AS (
         SELECT min(touchpoint) FROM daily_touchpoints

@@ -12,18 +12,14 @@ from typing import Any
 from listener.reads.counts import NOTHING, Z95, Interval, mean
 from listener.reads.filters import checked, rows_of
 
-# Sums of a figure and of its squares, of all posts (part '') and of those that speak of each touchpoint.
-_ALL = """
-SELECT brand, source, '' AS part, sum(posts) - sum(unread) AS posts, sum(score_sum) AS score,
-    sum(score_squares) AS score_squares, sum(stars_1 + stars_2 + stars_3 + stars_4 + stars_5) AS rated,
-    sum(rating_sum) AS rating, sum(rating_squares) AS rating_squares FROM {table} WHERE {which} GROUP BY 1, 2
+# Sums of a figure and of its squares, of all posts and of those that speak of each touchpoint.
+_FIGURES = """
+sum(posts) - sum(unread) AS posts, sum(score_sum) AS score, sum(score_squares) AS score_squares,
+    sum(stars_1 + stars_2 + stars_3 + stars_4 + stars_5) AS rated, sum(rating_sum) AS rating,
+    sum(rating_squares) AS rating_squares
 """
-_EACH = """
-SELECT brand, source, touchpoint AS part, sum(posts) - sum(unread) AS posts, sum(score_sum) AS score,
-    sum(score_squares) AS score_squares, sum(stars_1 + stars_2 + stars_3 + stars_4 + stars_5) AS rated,
-    sum(rating_sum) AS rating, sum(rating_squares) AS rating_squares, {felt} FROM {table} WHERE {which}
-GROUP BY 1, 2, 3
-"""
+_ALL = f"SELECT brand, source, {_FIGURES} FROM {{table}} WHERE {{which}} GROUP BY 1, 2"  # noqa: S608  # names of ours
+_EACH = f"SELECT brand, source, touchpoint, {_FIGURES}, {{felt}} FROM {{table}} WHERE {{which}} GROUP BY 1, 2, 3"  # noqa: S608  # names of ours
 _SUMS = ("posts", "score", "score_squares", "rated", "rating", "rating_squares", "negative", "neutral", "positive")
 
 

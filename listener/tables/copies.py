@@ -62,8 +62,8 @@ SELECT week FROM there WHERE week IS NOT NULL
 """
 
 _BANDS_THERE = """
-SELECT b.value FROM json_each(?2) f CROSS JOIN json_each(?1) b
-WHERE EXISTS (SELECT 1 FROM bands WHERE band = (f.value << 32) + b.value)
+SELECT b.value FROM json_each(?2) w CROSS JOIN json_each(?1) b
+WHERE EXISTS (SELECT 1 FROM bands WHERE band = (w.value << 32) + b.value)
 """
 
 _SAME_ID = """
@@ -77,7 +77,7 @@ WHERE url = ? AND url <> '' AND kind IN ('post', 'article') AND id < ? AND delet
 
 _SAME_BAND = """
 SELECT DISTINCT post_id FROM bands
-WHERE band IN (SELECT (f.value << 32) + b.value FROM json_each(?) b JOIN json_each(?) f) AND post_id <> ? LIMIT 50
+WHERE band IN (SELECT (w.value << 32) + b.value FROM json_each(?) b JOIN json_each(?) w) AND post_id <> ? LIMIT 50
 """
 
 _UNSIGN = (
@@ -120,6 +120,11 @@ class _Text:
     collected_at: str
     brands: str
     words: tuple[str, ...]
+
+    @property
+    def week(self) -> int:
+        """The number of the week it came in."""
+        return int(datetime.fromisoformat(self.collected_at).timestamp()) // _WEEK_S
 
     @property
     def pieces(self) -> frozenset[str]:
@@ -253,11 +258,7 @@ def _in_common(mine: frozenset[str], theirs: frozenset[str]) -> float:
 
 def _weeks(connection: sqlite3.Connection, posts: Iterable[_Text]) -> list[int]:
     """Those that stored signatures are of, and these posts."""
-    return list({*(each for (each,) in connection.execute(_WEEKS)), *map(_week, posts)})
-
-
-def _week(post: _Text) -> int:
-    return int(datetime.fromisoformat(post.collected_at).timestamp()) // _WEEK_S
+    return list({*(each for (each,) in connection.execute(_WEEKS)), *(post.week for post in posts)})
 
 
 def _bands_there(connection: sqlite3.Connection, bands: Iterable[Iterable[int]], weeks: Sequence[int]) -> set[int]:
@@ -268,7 +269,8 @@ def _bands_there(connection: sqlite3.Connection, bands: Iterable[Iterable[int]],
 
 def _sign(connection: sqlite3.Connection, posts: Iterable[tuple[_Text, Sequence[int]]]) -> None:
     """Saves the bands of each post."""
-    stored = [(post.post_id, [(_week(post) << 32) + band for band in own]) for post, own in posts if own]
+    behind = [(post.post_id, post.week << 32, own) for post, own in posts if own]
+    stored = [(post_id, [week + band for band in own]) for post_id, week, own in behind]
     signed = [(post_id, json.dumps(own)) for post_id, own in stored]
     connection.executemany("INSERT OR REPLACE INTO signatures VALUES (?, ?)", signed)
     rows = sorted((band, post_id) for post_id, own in stored for band in own)

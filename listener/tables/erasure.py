@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from listener import crash
@@ -37,7 +37,8 @@ _QUOTES = (
 
 # Row by row: an index of authors would be written to all over the place by every page, and is asked once in a while.
 _BY = """
-SELECT id FROM posts WHERE (+source, +author) IN (SELECT key, value FROM json_each(?)) AND deleted_at IS NULL
+SELECT id FROM posts WHERE deleted_at IS NULL AND (+source, +author) IN
+    (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))
 """
 
 _FORGET = "INSERT OR IGNORE INTO forgotten (source, author, at) VALUES (?, ?, ?)"
@@ -67,9 +68,9 @@ def empty(connection: sqlite3.Connection, ids: Sequence[int], now: datetime) -> 
     return len(ids)
 
 
-def by_author(connection: sqlite3.Connection, authors: Mapping[str, str]) -> list[int]:
-    """The live posts of an author, by source as `posts.author` holds the name. Reads every post there is."""
-    return [post_id for (post_id,) in connection.execute(_BY, (json.dumps(dict(authors)),))]
+def by_author(connection: sqlite3.Connection, authors: Collection[tuple[str, str]]) -> list[int]:
+    """The live posts of authors: (source, name as `posts.author` holds it) each. Reads every post there is, once."""
+    return [post_id for (post_id,) in connection.execute(_BY, (json.dumps(list(authors)),))] if authors else []
 
 
 def forget(connection: sqlite3.Connection, source: str, author: str, now: datetime) -> None:

@@ -60,7 +60,7 @@ _ROLLUPS: tuple[_Rollup, ...] = (
 def _adding(table: str, view: str, key: Mapping[str, str], sums: Mapping[str, str]) -> str:
     """SQL that adds what the view's rows say, or with a :sign of -1 takes it away."""
     chosen = "hour IS NOT NULL" if table == "hourly" else "{which}" if view.endswith("contributions") else "true"
-    sign = "" if (table, view) in [(name, source) for name, source, *_ in _HELD] else ":sign * "
+    sign = "" if table in [held for held, *_ in _HELD] else ":sign * "
     return (
         f"INSERT INTO {table} ({', '.join((*key, *sums))})"
         f" SELECT {', '.join(key.values())}, {', '.join(f'{sign}sum({each})' for each in sums.values())}"
@@ -87,7 +87,7 @@ INSERT INTO facts SELECT {", ".join(f"c.{each}" for each in _FACTS)}, substr(p.c
     min(max(strftime('%s', p.collected_at) / 3600 - strftime('%s', p.created_at) / 3600, 0), 168),
     c.posts * (c.sentiment = 'negative')
 FROM contributions c JOIN posts p ON p.id = c.post_id WHERE {{which}}
-"""  # names of ours
+"""
 
 _ADD = (_READ, *(_adding(*rollup) for rollup in (*_HELD, *_ROLLUPS)))
 
