@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from listener import alerts, log, mail, pipeline, trends
 from listener.alerts import Found, Rules, hours, notices
 from listener.alerts.notices import Notice
 from listener.config import Config, RecipientSettings, WebhookSettings
-from listener.errors import MailError, SourceError
+from listener.errors import MailError, SourceError, TakenOver
 from listener.mail import delivery, webhooks
 from listener.migrations import stamp
 from listener.schedule import local_day
 from listener.store import Store
-from listener.tables import events, ledger
+from listener.tables import events
 from listener.tables.events import Event
 from listener.tables.ledger import DigestState
 
@@ -126,14 +127,15 @@ def _tell(
 ) -> DigestState | None:  # fmt: skip
     now, key = clock(), (receiver.name, CADENCE, period)
     by_mail = isinstance(receiver.to, RecipientSettings)
-    with store.writing(durable=True) as connection:
-        if ledger.claim(connection, key, now, at_once=False, repeatable=not by_mail) != "send":
-            return None
+    if store.claim_digest(*key, now, repeatable=not by_mail) != "send":
+        return None
     with closing(trends.open_reader(store.path, config.zone)) as reader:
         zone = config.zone_of(receiver.to) if isinstance(receiver.to, RecipientSettings) else config.zone
         told = [notices.notice(reader, event, zone, now) for event in batch]
     try:
-        state, detail = _hand_over(config, receiver, period, told, now)
+        state, detail = _hand_over(config, receiver, period, told, now, partial(store.hand_over_digest, *key, now))
+    except TakenOver:
+        return None
     except Exception as error:
         # What could not be put into words was certainly not sent: the ledger says so, and the error goes on.
         store.mark_digest(*key, "failed", f"{type(error).__name__}: {error}", clock())
@@ -145,11 +147,12 @@ def _tell(
 
 
 def _hand_over(
-    config: Config, receiver: Receiver, period: str, told: Sequence[Notice], now: datetime
-) -> tuple[DigestState, str]:
+    config: Config, receiver: Receiver, period: str, told: Sequence[Notice], now: datetime,
+    going: Callable[[], object] = bool,
+) -> tuple[DigestState, str]:  # fmt: skip
     to = receiver.to
     if isinstance(to, RecipientSettings):
-        return _mail(config, to, period, told, now)
+        return _mail(config, to, period, told, now, going)
     try:
         for each in told:
             if to.kind == "apprise":
@@ -164,8 +167,9 @@ def _hand_over(
 
 
 def _mail(
-    config: Config, to: RecipientSettings, period: str, told: Sequence[Notice], now: datetime
-) -> tuple[DigestState, str]:
+    config: Config, to: RecipientSettings, period: str, told: Sequence[Notice], now: datetime,
+    going: Callable[[], object],
+) -> tuple[DigestState, str]:  # fmt: skip
     day = local_day(now, config.zone_of(to))
     rendered = notices.letter(notices.subject(told), told, _FOOT)
     sender = config.mail.sender or pipeline.NOBODY
@@ -174,7 +178,7 @@ def _mail(
     except MailError as error:
         return "failed", str(error)
     name = f"alert-{period[11:16].replace(':', '')}"
-    return delivery.deliver(message, config.mail, pipeline.mail_folder(config, to.email), day, name)
+    return delivery.deliver(message, config.mail, pipeline.mail_folder(config, to.email), day, name, going)
 
 
 def trial(config: Config, now: datetime) -> Iterator[tuple[str, str]]:

@@ -38,6 +38,10 @@ class MailError(ListenerError):
         self.temporary = temporary
 
 
+class TakenOver(Exception):
+    """Another process sends what this one was slow over: nothing is wrong, and nothing is left to do here."""
+
+
 class SourceError(ListenerError):
     """A source could not be read. Only its subclasses are raised.
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,7 @@ from listener.errors import (
     Retry,
     SourceError,
     StoreError,
+    TakenOver,
     Unauthorised,
 )
 from listener.http import Get
@@ -361,7 +363,6 @@ def send_digest(
     claim = store.claim_digest(*key, now, at_once=at_once)
     if claim != "send":
         return claim
-    crash.here("digest.claimed")
     try:
         built = build_digest(store.path, config, recipient, day, now)
         sender = config.mail.sender or NOBODY
@@ -370,24 +371,15 @@ def send_digest(
         # What could not be built was certainly not sent: the ledger says so, and the error goes on to be seen.
         store.mark_digest(*key, "failed", f"{type(error).__name__}: {error}", clock())
         raise
-    crash.here("digest.composed")
     state: DigestState = "skipped"
     detail = ""
     if not (built.quiet and recipient.quiet == "skip"):
-
-        def going() -> None:
-            if not store.hand_over_digest(*key, now):
-                raise delivery.TakenOver
-            crash.here("digest.handing")
-
+        folder, going = mail_folder(config, recipient.email), partial(store.hand_over_digest, *key, now)
         try:
-            folder = mail_folder(config, recipient.email)
             state, detail = delivery.deliver(message, config.mail, folder, day, going=going)
-        except delivery.TakenOver:
+        except TakenOver:
             return "waiting"
-    crash.here("digest.sent")
     store.mark_digest(*key, state, detail, clock())
-    crash.here("digest.marked")
     level = logging.INFO if state in ("sent", "skipped") else logging.ERROR
     log.event("digest", level, day=key[2], state=state, error=detail if level == logging.ERROR else "")
     return state

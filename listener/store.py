@@ -11,7 +11,7 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from listener import crash
-from listener.errors import StoreError
+from listener.errors import StoreError, TakenOver
 from listener.migrations import BUSY_S, explained, open_for_writing, stamp
 from listener.records import Correction, Page, Pending, Post, Run, Saved, Verdict
 from listener.tables import agenda, backlog, copies, corrections, days, erasure, judgements, ledger, pages, rechecks
@@ -190,13 +190,9 @@ class Store:
 
     def purge_unverified(self, source: str, before: datetime, now: datetime) -> int:
         """Erases posts that the source was not seen to show since `before`, as its terms ask; returns how many."""
-        done = 0
-        while True:
-            with self.writing() as connection:
-                gone = rechecks.unverified(connection, source, before)
-                if not gone:
-                    return done
-                done += pages.delete(connection, gone, now)
+        return self._in_steps(
+            lambda connection: pages.delete(connection, rechecks.unverified(connection, source, before), now)
+        )
 
     def delete(self, post_ids: Iterable[int], now: datetime) -> int:
         """Empties these posts and forgets what was made of them; returns how many.
@@ -210,23 +206,20 @@ class Store:
 
     def expire(self, source: str, before: datetime, now: datetime) -> int:
         """Takes the words out of the posts of a source that were collected before then, and keeps their counts."""
-        done = 0
-        while True:
-            with self.writing() as connection:
-                number = erasure.expire(connection, source, before, now)
-            done += number
-            if number < erasure.AT_ONCE:
-                return done
+        return self._in_steps(lambda connection: erasure.expire(connection, source, before, now))
 
     def let_runs_go(self, before: datetime) -> int:
         """Deletes the records of fetches that began before then; returns how many."""
-        done = 0
-        while True:
+        return self._in_steps(lambda connection: erasure.let_runs_go(connection, before))
+
+    def _in_steps(self, step: Callable[[sqlite3.Connection], int]) -> int:
+        """Does a step until it finds no more to do, each its own transaction; returns what they come to."""
+        done, number = 0, -1
+        while number:
             with self.writing() as connection:
-                number = erasure.let_runs_go(connection, before)
+                number = step(connection)
             done += number
-            if number < erasure.AT_ONCE:
-                return done
+        return done
 
     def forget_author(self, name: str, source: str, now: datetime) -> int:
         """Erases the posts of an author at a source, or ("") at all of them, and takes none any more; returns how many.
@@ -335,19 +328,25 @@ class Store:
         with self.writing() as connection:
             return corrections.undo(connection, post_id, now)
 
-    # --- the digest ledger ---
+    # --- the ledger of digests, alerts and operator mails ---
 
     def claim_digest(
-        self, recipient: str, cadence: str, period: str, now: datetime, *, at_once: bool = False
-    ) -> ledger.Claim:
-        """Asks to send one digest, see `ledger.claim`. On "send" the claim is on the disk before this returns."""
+        self, recipient: str, cadence: str, period: str, now: datetime, *, at_once: bool = False,
+        repeatable: bool = False,
+    ) -> ledger.Claim:  # fmt: skip
+        """Asks to send something once, see `ledger.claim`. On "send" the claim is on the disk before this returns."""
+        key = recipient, cadence, period
         with self.writing(durable=True) as connection:
-            return ledger.claim(connection, (recipient, cadence, period), now, at_once, first="building")
+            claim = ledger.claim(connection, key, now, at_once=at_once, repeatable=repeatable)
+        crash.here("mail.claimed")
+        return claim
 
-    def hand_over_digest(self, recipient: str, cadence: str, period: str, begun: datetime) -> bool:
-        """Notes, on the disk, that the mail goes now; False when another process took the digest over meanwhile."""
+    def hand_over_digest(self, recipient: str, cadence: str, period: str, begun: datetime) -> None:
+        """Notes, on the disk, that what was begun then goes now. Raises TakenOver when another process does that."""
         with self.writing(durable=True) as connection:
-            return ledger.hand_over(connection, (recipient, cadence, period), begun)
+            if not ledger.hand_over(connection, (recipient, cadence, period), begun):
+                raise TakenOver
+        crash.here("mail.handing")
 
     def mark_digest(
         self, recipient: str, cadence: str, period: str, state: DigestState, detail: str, now: datetime
@@ -355,6 +354,7 @@ class Store:
         """Writes how a digest ended, on the disk; `detail` is for people (the server's answer, the reason)."""
         with self.writing(durable=True) as connection:
             ledger.mark(connection, (recipient, cadence, period), state, detail, now)
+        crash.here("mail.marked")
 
     def digest_periods(self, recipient: str, cadence: str) -> dict[str, str]:
         """Every period of which a digest was begun for this recipient, and its state."""

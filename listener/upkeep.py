@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from listener import log, mail, pipeline, trends
@@ -13,7 +14,7 @@ from listener.alerts import notices
 from listener.alerts.notices import Notice
 from listener.config import Config
 from listener.digest.lines import FAILING
-from listener.errors import MailError
+from listener.errors import MailError, TakenOver
 from listener.mail import delivery
 from listener.migrations import stamp
 from listener.reads import troubles
@@ -71,11 +72,14 @@ def tell(
     for period, stage, batch in _due(known, now, done):
         if stop():
             break
-        with store.writing(durable=True) as connection:
-            if ledger.claim(connection, (to, CADENCE, period), now, at_once=False) != "send":
-                continue
-        state, detail = _mail(config, to, period, stage, batch, now)
-        store.mark_digest(to, CADENCE, period, state, detail, clock())
+        key = to, CADENCE, period
+        if store.claim_digest(*key, now) != "send":
+            continue
+        try:
+            state, detail = _mail(config, to, period, stage, batch, now, partial(store.hand_over_digest, *key, now))
+        except TakenOver:
+            continue
+        store.mark_digest(*key, state, detail, clock())
         level = logging.INFO if state == "sent" else logging.ERROR
         log.event("operator_told", level, about=stage, state=state, error=detail if level == logging.ERROR else "")
         tried.append((period, state))
@@ -101,8 +105,9 @@ def _due(known: Sequence[Event], now: datetime, done: dict[str, tuple[str, str]]
 
 
 def _mail(
-    config: Config, to: str, period: str, stage: str, batch: Sequence[Event], now: datetime
-) -> tuple[DigestState, str]:
+    config: Config, to: str, period: str, stage: str, batch: Sequence[Event], now: datetime,
+    going: Callable[[], object],
+) -> tuple[DigestState, str]:  # fmt: skip
     told = [_notice(event, stage, config.zone, now) for event in batch]
     names = [_name(event) for event in batch]
     shown = listed(names if len(names) < 4 else [*names[:2], f"{len(names) - 2} more"])
@@ -116,7 +121,7 @@ def _mail(
     except MailError as error:
         return "failed", str(error)
     name = f"operator-{stage}-{now:%H%M%S}"
-    return delivery.deliver(message, config.mail, pipeline.mail_folder(config, to), day, name)
+    return delivery.deliver(message, config.mail, pipeline.mail_folder(config, to), day, name, going)
 
 
 def _name(event: Event) -> str:

@@ -7,10 +7,8 @@ import email.policy
 import hmac
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -23,7 +21,8 @@ from click.testing import CliRunner
 from posting import NOW, OSLO
 from test_mail import Inbox, scripted_server, smtp_server
 
-from listener import alerting
+from listener import alerting, upkeep
+from listener import config as configuration
 from listener.cli import main
 from listener.config import Config
 from listener.errors import ConfigError
@@ -217,7 +216,6 @@ def test_without_its_key_nothing_goes_out(store: Store, monkeypatch: pytest.Monk
     ],
 )
 def test_a_webhook_that_cannot_be_is_refused_with_its_remedy(tmp_path: Path, table: dict[str, Any], words: str) -> None:
-    from listener import config as configuration
     from listener.example import to_toml
 
     path = tmp_path / "listener.toml"
@@ -246,48 +244,56 @@ _PROGRAM = """
 import sys
 from datetime import datetime
 from pathlib import Path
-from listener import alerting, config, pipeline
+from listener import alerting, config, pipeline, upkeep
 chosen = config.load(Path(sys.argv[1]))
+verb = {"alert": alerting, "operator": upkeep}[sys.argv[2]]
 with pipeline.open_store(chosen) as store:
-    print(alerting.tell(store, chosen, lambda: datetime.fromisoformat(sys.argv[2])), flush=True)
+    print(verb.tell(store, chosen, lambda: datetime.fromisoformat(sys.argv[3])), flush=True)
 """
+PERSON = '[[recipient]]\nemail = "anna@example.org"\nalerts = true\n'
+POINTS = ("mail.claimed", "mail.composed", "mail.handing", "mail.text", "mail.accepted", "mail.marked")
 
 
-def test_killed_while_it_tells_a_mail_is_not_repeated_and_a_webhook_is(store: Store, tmp_path: Path) -> None:
-    happen(store)
+def _killed(path: Path, verb: str, point: str) -> None:
+    command = [sys.executable, "-c", _PROGRAM, str(path), verb, NOW.isoformat()]
+    env = {**os.environ, "DESK_KEY": KEY, "LISTENER_CRASH_AT": point}
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, env=env, timeout=60).returncode == -9, point
 
-    def hanging(_: Request) -> Answer:
-        time.sleep(30)
-        return Answer()
 
-    with serve({"/hook": hanging}) as server, scripted_server(b"220 hello\r\n", None) as port:
+@pytest.mark.parametrize(
+    ("verb", "point"), [*(("alert", point) for point in POINTS), *(("operator", point) for point in POINTS[::2])]
+)
+def test_killed_on_the_way_a_mail_goes_once_or_is_shown_as_unknown(store: Store, verb: str, point: str) -> None:
+    told = {"alert": PERSON, "operator": '[operator]\nemail = "anna@example.org"\n'}[verb]
+    if verb == "alert":
+        happen(store)
+    else:
+        with store.writing() as connection:
+            events.begin(connection, ("source", "", "forum"), NOW, {"state": "broken", "why": "", "remedy": ""}, NOW)
+    inbox = Inbox()
+    with smtp_server(inbox) as port:
         mail = f'[mail]\nhost = "localhost"\nport = {port}\nsecurity = "none"\nsender = "l@example.org"\n'
-        person = '[[recipient]]\nemail = "anna@example.org"\nalerts = true\n'
+        path = Path(_file(store, mail + told))
+        _killed(path, verb, point)
+        again = {"alert": alerting, "operator": upkeep}[verb].tell
+        chosen = configuration.load(path)
+        assert again(store, chosen, lambda: NOW + timedelta(minutes=9)) == [], "another process may be at it"
+        again(store, chosen, lambda: NOW + timedelta(minutes=11))
+        again(store, chosen, lambda: NOW + timedelta(minutes=22))
+    surely = point not in ("mail.handing", "mail.text", "mail.accepted")
+    assert store.digest_periods("anna@example.org", verb) == {stamp(NOW): "sent" if surely else "unknown"}
+    # After "text" the server has it all, and may take it although we are gone.
+    assert len(inbox.mails) in {"mail.handing": (0,), "mail.text": (0, 1)}.get(point, (1,))
+
+
+def test_a_service_is_told_again_when_we_were_killed(store: Store) -> None:
+    happen(store)
+    with serve({"/hook": taken}) as server:
         hook = f'[[webhook]]\nname = "desk"\nurl = "{server.url("/hook")}"\nsecret = {{ env = "DESK_KEY" }}\n'
-        common = '[[brand]]\nname = "Harbour"\n[http]\nallow_private = ["127.0.0.1"]\n'
-        for name, told in (("mail", mail + person), ("hook", hook)):
-            path = tmp_path / f"{name}.toml"
-            path.write_text(f'timezone = "Europe/Oslo"\ndatabase = "listener.db"\n{common}{told}')
-            _kill_once_begun(path, store)
-    states = dict(store.connection.execute("SELECT recipient, state FROM digests").fetchall())
-    assert states == {"anna@example.org": "pending", "webhook desk": "pending"}
-    later, inbox = NOW + timedelta(minutes=5), Inbox()
-    with serve({"/hook": taken}) as server, smtp_server(inbox) as port:
-        assert tell(store, mailed(store, port), later) == []
-        assert tell(store, hooked(store, server.url("/hook")), later) == ["sent"]
-        assert len(server.requests) == 1 and inbox.mails == []
-    assert store.digest_periods("anna@example.org", "alert") == {stamp(NOW): "unknown"}
-
-
-def _kill_once_begun(path: Path, store: Store) -> None:
-    command = [sys.executable, "-c", _PROGRAM, str(path), NOW.isoformat()]
-    before = store.connection.execute("SELECT count(*) FROM digests").fetchone()[0]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "DESK_KEY": KEY}) as process:
-        end = time.monotonic() + 30
-        while store.connection.execute("SELECT count(*) FROM digests").fetchone()[0] == before:
-            assert time.monotonic() < end and process.poll() is None
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
+        _killed(Path(_file(store, hook)), "alert", "mail.claimed")
+        assert store.digest_periods("webhook desk", "alert") == {stamp(NOW): "pending"}
+        assert tell(store, hooked(store, server.url("/hook")), NOW + timedelta(minutes=5)) == ["sent"]
+        assert len(server.requests) == 1
 
 
 # --- by hand ---

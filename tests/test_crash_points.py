@@ -47,8 +47,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "backup": ("backup.noted", "backup.copied", "backup.done"),
     "migrate": ("migrate.copied", "migrate.applied", "migrate.done"),
     "digest": (
-        "digest.claimed", "digest.composed", "digest.handing", "mail.text", "mail.accepted", "digest.sent",
-        "digest.marked",
+        "mail.claimed", "mail.composed", "mail.handing", "mail.text", "mail.accepted", "mail.marked",
     ),
 }  # fmt: skip
 
@@ -223,7 +222,7 @@ def test_killed_there_and_run_again(
         (tmp_path / "kept.db").unlink(missing_ok=True)
     again = world.run(tmp_path, *command)
     if verb == "digest":
-        if point in ("digest.claimed", "digest.composed"):  # it did not go, and does ten minutes later
+        if point in ("mail.claimed", "mail.composed"):  # it did not go, and does ten minutes later
             assert again == 1 and "is being made by another listener" in (tmp_path / "log").read_text()
             _sql(tmp_path, "UPDATE digests SET claimed_at = '2026-01-01T00:00:00Z'")
             again = world.run(tmp_path, *command)
@@ -243,7 +242,7 @@ def test_killed_there_and_run_again(
 def _check_digest(folder: Path, mails: list[str], point: str, again: int) -> None:
     ((state,),) = _sql(folder, "SELECT state FROM digests")
     assert len(mails) <= 1, "the same digest came twice"
-    if point in ("digest.claimed", "digest.composed", "digest.marked"):
+    if point in ("mail.claimed", "mail.composed", "mail.marked"):
         assert (again, state, len(mails)) == (0, "sent", 1)
     else:  # it was begun, and nobody knows how it ended: shown to a person, never sent twice
         assert (again, state) == (1, "unknown")

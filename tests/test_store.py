@@ -18,7 +18,7 @@ from posting import NOW, OSLO, counted_rollup, judge, opened, post, save, stored
 from sqlite_utils import Database
 
 from listener.engine.labels import PHASES
-from listener.errors import StoreError
+from listener.errors import StoreError, TakenOver
 from listener.migrations import MIGRATIONS
 from listener.records import Gap, Page, Post, Rating, Run
 from listener.store import Store
@@ -413,8 +413,9 @@ def test_a_digest_is_claimed_once(store: Store) -> None:
     again = NOW + timedelta(minutes=10)
     assert store.claim_digest("ann@example.org", "daily", "2026-11-22", NOW, at_once=True) == "waiting"
     assert store.claim_digest("ann@example.org", "daily", "2026-11-22", again) == "send"
-    assert not store.hand_over_digest("ann@example.org", "daily", "2026-11-22", NOW), "a slow process comes too late"
-    assert store.hand_over_digest("ann@example.org", "daily", "2026-11-22", again)
+    with pytest.raises(TakenOver):
+        store.hand_over_digest("ann@example.org", "daily", "2026-11-22", NOW)  # a slow process comes too late
+    store.hand_over_digest("ann@example.org", "daily", "2026-11-22", again)
     # The process died here: nobody knows whether that mail went.
     assert store.claim_digest("ann@example.org", "daily", "2026-11-22", NOW) == "unknown"
     assert store.claim_digest("ann@example.org", "daily", "2026-11-22", NOW) == "unknown"

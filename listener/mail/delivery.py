@@ -11,7 +11,7 @@ from email.policy import SMTP
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from listener import mail
+from listener import crash, mail
 from listener.errors import MailError
 from listener.wording import one_line
 
@@ -27,10 +27,6 @@ def way(settings: MailSettings) -> Way:
     return settings.via or ("smtp" if settings.host else "files")
 
 
-class TakenOver(Exception):
-    """Another process sends the mail that this one was slow over."""
-
-
 def deliver(
     message: EmailMessage,
     settings: MailSettings,
@@ -44,6 +40,7 @@ def deliver(
     "unknown": it may have been taken although nobody said so, and is not to be sent again. `going` is called just
     before the text leaves this process; until then the mail has certainly not gone, and what it raises ends it.
     """
+    crash.here("mail.composed")
     try:
         if way(settings) == "files":
             return "sent", str(mail.write_files(message, folder, day, name)[1])

@@ -48,19 +48,19 @@ def claim(
     connection: sqlite3.Connection,
     key: Key,
     now: datetime,
-    at_once: bool,
     *,
-    first: Literal["building", "pending"] = "pending",
+    at_once: bool = False,
     repeatable: bool = False,
 ) -> Claim:
-    """Asks to send one digest, inside the caller's transaction. What it is `first`: being built, or on its way.
+    """Asks to send one digest, alert or operator mail, inside the caller's transaction.
 
     "send": begun, go as soon as this is committed. "done": sent or skipped before. "waiting": it failed, and the next
     try is not due (one minute later, then two, four ... an hour; `at_once` does not wait), or another process is at it.
     "unknown": it was handed over and nobody wrote how that ended; the mail may have gone, so it is not sent a second
     time. One that is only built yet ("building") certainly did not go, and is begun again. `repeatable`: its receiver
-    can tell repeats, so it is sent again in any case.
+    can tell repeats, so it is on its way from the beginning ("pending") and sent again in any case.
     """
+    first = "pending" if repeatable else "building"
     row = connection.execute(_FIND, key).fetchone()
     if row is None:
         connection.execute(_BEGIN, (*key, first, stamp(now)))
