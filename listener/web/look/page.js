@@ -26,23 +26,22 @@ async function draw(place) {
   }
 }
 
-function pictures() {
+async function pictures() {
   const places = document.querySelectorAll("[data-picture]");
   if (!places.length || !window.vegaEmbed) return;
-  const near = new IntersectionObserver((seen) => {
-    for (const each of seen) if (each.isIntersecting) draw(each.target);
-  }, { rootMargin: "400px" });
+  const shown = [];
   for (const place of places) {
     if ("wide" in place.dataset && place.parentElement.clientWidth < 480) continue;  // the table's bars say it better there
     place.hidden = false;
     const table = place.parentElement.querySelector("details.table");
     if (table) table.open = false;
-    near.observe(place);
+    shown.push(place);
   }
   let wait = 0;
-  const again = () => { clearTimeout(wait); wait = setTimeout(() => places.forEach((each) => each.drawn && draw(each)), 200); };
+  const again = () => { clearTimeout(wait); wait = setTimeout(() => shown.forEach((each) => each.drawn && draw(each)), 200); };
   addEventListener("resize", again);
   dark.addEventListener("change", again);
+  for (const place of shown) await draw(place);  // all of them, from the top: a page is printed without being scrolled
 }
 
 // A choice of brand or period shows at once; the button remains for those without a script.
