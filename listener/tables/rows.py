@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -51,26 +52,27 @@ def post_row(source: str, post: Post, now: datetime, zone: ZoneInfo, privacy: Pr
     """A post as named columns, all but its id. A date or a rating that cannot be is kept as not given."""
     created_at = _plausible(post.created_at)
     rating = _usable(post.rating)
-    day, today = local_day(created_at or now, zone), local_day(now, zone)
+    collected_at, today = _collected(now, zone)
+    day = local_day(created_at, zone) if created_at else today
     title, text = storable(post.title), storable(post.text)
     return {
         "source": source,
         "native_id": storable(post.native_id),
         "kind": post.kind,
-        "url": storable(_USER.sub(r"\1", post.url)),
+        "url": storable(_USER.sub(r"\1", post.url) if "@" in post.url else post.url),
         "title": title,
         "text": text,
         "author": privacy.author(source, storable(post.author)),
         "created_at": stamp(created_at) if created_at else None,
         "edited_at": stamp(edited_at) if (edited_at := _plausible(post.edited_at)) else None,
-        "collected_at": stamp(now),
+        "collected_at": collected_at,
         "day": day.isoformat(),
         "late": int(is_late(day, today)),
         "rating_value": rating.value if rating else None,
         "rating_best": rating.best if rating else None,
         "rating_worst": rating.worst if rating else None,
         "rating": round(rating.share, 6) if rating else None,
-        "engagement": json.dumps(dict(post.engagement), sort_keys=True),
+        "engagement": json.dumps(dict(post.engagement), sort_keys=True) if post.engagement else "{}",
         "parent": storable(post.parent),
         "lang": storable(post.lang),
         "given_brand": storable(post.brand),
@@ -78,6 +80,12 @@ def post_row(source: str, post: Post, now: datetime, zone: ZoneInfo, privacy: Pr
         "federated_id": storable(post.federated_id),
         "verify_due_at": None,
     }
+
+
+@lru_cache(maxsize=64)
+def _collected(now: datetime, zone: ZoneInfo) -> tuple[str, date]:
+    """The stamp of a moment and its local day: the same for all posts of a page."""
+    return stamp(now), local_day(now, zone)
 
 
 def is_late(day: date, collected: date) -> bool:
