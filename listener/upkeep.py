@@ -120,7 +120,7 @@ def _mail(
         message = mail.compose(rendered, config.mail.sender or pipeline.NOBODY, to, day, CADENCE, now, period=period)
     except MailError as error:
         return "failed", str(error)
-    name = f"operator-{stage}-{now:%H%M%S}"
+    name = f"operator-{stage}-{period[11:19].replace(':', '')}"  # the same, should it be written again
     return delivery.deliver(message, config.mail, pipeline.mail_folder(config, to), day, name, going)
 
 
