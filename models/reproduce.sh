@@ -23,6 +23,8 @@ train $written $written --passes 2 --sentiment-passes 1.3 --unlabelled-passes 2.
     --base "$out/second" --teacher "$out/teacher" --teacher "$out/teacher-2" --teacher "$out/first" \
     --teacher "$out/second" --unlabelled "$corpora/unlabelled_pool.jsonl.gz" \
     --version student --out "$out/student"
-train $written $written $written --passes 1 --sentiment-passes 0.25 --rate 4e-5 --seed 42 --base "$out/student" \
+# The labels of the third round, beside the word of the teachers and of the student itself.
+train --labels data/labels/round-3.jsonl $written $written --passes 2 --sentiment-passes 0.5 --rate 8e-5 --seed 51 \
+    --base "$out/student" --teacher "$out/teacher" --teacher "$out/teacher-2" --teacher "$out/student" \
     --version "$(date +%Y.%m.%d)" --out "$out/model"
 listener evaluate "$labels/dev.jsonl" --model "$out/model"

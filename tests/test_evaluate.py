@@ -265,6 +265,17 @@ class TestGate:
         assert any("moment macro-F1" in each for each in gate.write(floors, data, worse, allow_regression=True))
         assert gate.falls(floors, data, worse) == []
 
+    def test_luck_raises_no_floor(self, floors, data, examples):
+        told = json.loads(floors.read_text())
+        (entry,) = told.values()
+        entry["figures"]["moment macro-F1"]["floor"] -= entry["figures"]["moment macro-F1"]["noise"] / 2
+        entry["figures"]["zmot F1"]["floor"] -= 2 * entry["figures"]["zmot F1"]["noise"]
+        floors.write_text(json.dumps(told))
+        gate.write(floors, data, evaluate.evaluate(Stand(examples, 0.2), examples))
+        (after,) = json.loads(floors.read_text()).values()
+        assert after["figures"]["moment macro-F1"] == entry["figures"]["moment macro-F1"]
+        assert after["figures"]["zmot F1"]["floor"] > entry["figures"]["zmot F1"]["floor"]
+
     def test_a_better_model_raises_the_floors(self, floors, data, examples):
         perfect = evaluate.evaluate(Stand(examples, 0.0), examples)
         with pytest.raises(ListenerError, match="ECE"):  # being right more often than one says is miscalibrated too

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,7 @@ def falls(gate: Path, data: Path, report: Report) -> list[Fall]:
     for name, floor in entry["figures"].items():
         if name not in now:
             raise ListenerError(f"{gate}: {key} has a floor for {name}, which {report.name} was not measured by")
-        sign = -1 if name in _LOWER_IS_BETTER else 1
-        if sign * (round(now[name].value, _DIGITS) - floor["floor"]) < -floor["noise"]:
+        if _better(name, floor, now) < -floor["noise"]:
             found.append(Fall(name, floor["floor"], floor["noise"], now[name].value))
     return found
 
@@ -100,18 +99,23 @@ def falls(gate: Path, data: Path, report: Report) -> list[Fall]:
 def write(gate: Path, data: Path, report: Report, *, allow_regression: bool = False) -> list[str]:
     """Makes the figures of `report` the floors for `data`; returns which floors were lowered.
 
+    A floor that is passed by less than its noise stays: else the luck of every model would be asked of the next.
     Raises ListenerError when a floor would be lowered, or would belong to another file, without `allow_regression`.
     """
     entries = _read(gate) if gate.exists() else {}
     key = _key(data)
     before = entries.get(key)
     now = figures(report)
+    floors = {
+        name: {"floor": round(each.value, _DIGITS), "noise": round(each.error, _DIGITS)} for name, each in now.items()
+    }
     lowered = []
-    if before and (before["sha256"], before["posts"]) != (_digest(data), report.posts):
+    if before and (before["sha256"], before["posts"]) == (_digest(data), report.posts):
+        floors |= {name: old for name, old in before["figures"].items() if name in now and _by_luck(name, old, now)}
+    elif before:
         lowered.append(f"{key} holds other posts now: its old floors do not hold for them")
     for name, floor in (before or {"figures": {}})["figures"].items():
-        sign = -1 if name in _LOWER_IS_BETTER else 1
-        if name not in now or sign * (round(now[name].value, _DIGITS) - floor["floor"]) < 0:
+        if name not in now or _better(name, floor, now) < 0:
             value = f"{now[name].value:.4f}" if name in now else "gone"
             lowered.append(f"{name}: {floor['floor']:.4f} -> {value}")
     if lowered and not allow_regression:
@@ -122,13 +126,20 @@ def write(gate: Path, data: Path, report: Report, *, allow_regression: bool = Fa
         "sha256": _digest(data),
         "posts": report.posts,
         "model": report.name,
-        "figures": {
-            name: {"floor": round(figure.value, _DIGITS), "noise": round(figure.error, _DIGITS)}
-            for name, figure in now.items()
-        },
+        "figures": floors,
     }
     gate.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return lowered
+
+
+def _better(name: str, floor: Mapping[str, float], now: Mapping[str, Figure]) -> float:
+    """By how much the figure is better than its floor."""
+    above = round(now[name].value, _DIGITS) - floor["floor"]
+    return -above if name in _LOWER_IS_BETTER else above
+
+
+def _by_luck(name: str, floor: Mapping[str, float], now: Mapping[str, Figure]) -> bool:
+    return 0 <= _better(name, floor, now) <= floor["noise"]
 
 
 def _read(gate: Path) -> dict[str, Any]:

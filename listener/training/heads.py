@@ -8,7 +8,7 @@ a posteriori estimate whose prior is the released model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,13 @@ _BIAS_PULL = 0.03
 TRUST = 0.2  # the released model's share of what is rehearsed, beside the label
 _TEMPERATURES = np.geomspace(0.5, 4.0, 90)
 _FEWEST = 50  # posts that a temperature is fitted on
+
+# The rows of each head among the 27.
+ROWS = {
+    "moment": slice(0, len(MOMENTS)),
+    "sentiment": slice(len(MOMENTS), len(MOMENTS) + len(SENTIMENTS)),
+    "touchpoints": slice(len(MOMENTS) + len(SENTIMENTS), WIDTH),
+}
 
 Doubles = NDArray[np.float64]
 
@@ -52,13 +59,11 @@ def released(encoder: Encoder) -> Heads:
     """The heads of a model with their calibration worked in, so that all temperatures are 1 and all biases 0."""
     weight, bias = (np.array(part, dtype=np.float64) for part in encoder.heads)
     calibration = encoder.classifier.calibration
-    moments, sentiments = slice(0, len(MOMENTS)), slice(len(MOMENTS), len(MOMENTS) + len(SENTIMENTS))
-    for rows, temperature in (
-        (moments, calibration.moment_temperature), (sentiments, calibration.sentiment_temperature),
-    ):  # fmt: skip
-        weight[rows] /= temperature
-        bias[rows] /= temperature
-    bias[moments] += np.array(calibration.moment_bias)
+    temperatures = {"moment": calibration.moment_temperature, "sentiment": calibration.sentiment_temperature}
+    for head, temperature in temperatures.items():
+        weight[ROWS[head]] /= temperature
+        bias[ROWS[head]] /= temperature
+    bias[ROWS["moment"]] += np.array(calibration.moment_bias)
     return Heads(weight, bias)
 
 
@@ -95,20 +100,26 @@ def fit(prior: Heads, taught: Lesson, rehearsed: Lesson, share: float) -> Heads:
     """
     weight, bias = prior.weight.copy(), prior.bias.copy()
     both = _together((taught, 1.0), (rehearsed, share))
-    first = 0
-    for labels, exclusive in ((MOMENTS, True), (SENTIMENTS, True), (TOUCHPOINTS, False)):
-        rows = slice(first, first + len(labels))
-        if not np.isnan(taught.targets[:, first]).all():
-            known = ~np.isnan(both.targets[:, first])
+    for head, rows in ROWS.items():
+        if not np.isnan(taught.targets[:, rows.start]).all():
+            known = ~np.isnan(both.targets[:, rows.start])
             material = Lesson(both.features[known], both.targets[known, rows], both.weights[known])
-            weight[rows], bias[rows] = _fit_head(weight[rows], bias[rows], material, exclusive)
-        first += len(labels)
+            weight[rows], bias[rows] = _fit_head(weight[rows], bias[rows], material, exclusive=head != "touchpoints")
     return Heads(weight, bias)
 
 
 def between(first: Heads, second: Heads, share: float) -> Heads:
     """The heads that lie so far from the first towards the second, 0..1 (WiSE-FT, Wortsman et al. 2022)."""
     return Heads((1 - share) * first.weight + share * second.weight, (1 - share) * first.bias + share * second.bias)
+
+
+def joined(by_head: Mapping[str, Heads]) -> Heads:
+    """The rows of each head from the heads given for it."""
+    parts = [(by_head[head], rows) for head, rows in ROWS.items()]
+    return Heads(
+        np.concatenate([each.weight[rows] for each, rows in parts]),
+        np.concatenate([each.bias[rows] for each, rows in parts]),
+    )
 
 
 def calibrated(fitted: Heads, drawn: Lesson, was: Calibration) -> Calibration:
