@@ -165,7 +165,7 @@ class Store:
             taken = [(row, found) for row, found in zip(rows, links, strict=True) if row["author"] not in barred]
             new, edited = pages.save(connection, source, taken, now)
             gone = pages.named(connection, source, page.deleted, page.deleted_below)
-            deleted = pages.delete(connection, gone, now) if gone else 0
+            deleted = pages.delete(connection, gone, now)
             known = [row["native_id"] for row in rows if row["native_id"] not in new]
             rechecks.seen(connection, source, [*known, *page.verified], now)
             agenda.move(connection, source, page, now, backfill=backfill)

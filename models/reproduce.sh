@@ -17,7 +17,7 @@ train() {
 }
 written="--labels data/labels/written-a.jsonl --labels data/labels/written-b.jsonl"
 train --passes 4 --sentiment-passes 2 --rate 1.5e-4 --seed 11 --version teacher --out "$out/teacher"
-# Two or three times each: there are few of them. The words of $written are several arguments.
+# Twice each: there are few of them. The words of $written are several arguments.
 train $written $written --passes 4 --sentiment-passes 2 --rate 1.5e-4 --seed 12 --version teacher-2 --out "$out/teacher-2"
 train $written $written --passes 2 --sentiment-passes 1.3 --unlabelled-passes 2.5 --rate 8e-5 --seed 32 \
     --base "$out/second" --teacher "$out/teacher" --teacher "$out/teacher-2" --teacher "$out/first" \

@@ -147,7 +147,7 @@ def _bring_the_rest(connection: sqlite3.Connection, reader: sqlite3.Connection, 
     forgotten = [(source, author, at) for source, name, at in theirs if (author := take(source, name))]
     gone = erasure.by_author(connection, [(source, author) for source, author, _ in forgotten])
     connection.executemany(_FORGET, forgotten)
-    return pages.delete(connection, gone, now) if gone else 0
+    return pages.delete(connection, gone, now)
 
 
 def _bring(

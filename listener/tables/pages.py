@@ -203,6 +203,8 @@ def link_anew(connection: sqlite3.Connection, links: Mapping[int, Links]) -> Non
 
 def delete(connection: sqlite3.Connection, post_ids: Sequence[int], now: datetime) -> int:
     """Empties posts and forgets what was made of them; returns how many. Identity and date stay."""
+    if not post_ids:
+        return 0
     chosen = json.dumps(post_ids)
     with rollups.changing(connection, {*post_ids, *copies.of(connection, post_ids)}):
         overruling.end(connection, post_ids, "deleted", now)

@@ -103,14 +103,14 @@ def write(gate: Path, data: Path, report: Report, *, allow_regression: bool = Fa
     Raises ListenerError when a floor would be lowered, or would belong to another file, without `allow_regression`.
     """
     entries = _read(gate) if gate.exists() else {}
-    key = _key(data)
+    key, digest = _key(data), _digest(data)
     before = entries.get(key)
     now = figures(report)
     floors = {
         name: {"floor": round(each.value, _DIGITS), "noise": round(each.error, _DIGITS)} for name, each in now.items()
     }
     lowered = []
-    if before and (before["sha256"], before["posts"]) == (_digest(data), report.posts):
+    if before and (before["sha256"], before["posts"]) == (digest, report.posts):
         floors |= {name: old for name, old in before["figures"].items() if name in now and _by_luck(name, old, now)}
     elif before:
         lowered.append(f"{key} holds other posts now: its old floors do not hold for them")
@@ -123,7 +123,7 @@ def write(gate: Path, data: Path, report: Report, *, allow_regression: bool = Fa
             f"{gate} stays as it is, floors would be lowered: {'; '.join(lowered)}. Give --allow-regression to do so."
         )
     entries[key] = {
-        "sha256": _digest(data),
+        "sha256": digest,
         "posts": report.posts,
         "model": report.name,
         "figures": floors,

@@ -83,7 +83,7 @@ class Result:
     model: str
     taught: int
     measured: int
-    rehearsed: float  # weight of a rehearsed post beside a correction
+    rehearsed: float  # weight of a rehearsed post beside a correction; as `moved`, of the head of moments
     moved: float  # how far the heads went from the released ones to what was learnt, 0..1
     comparisons: tuple[Comparison, ...]
     against: tuple[str, ...]
