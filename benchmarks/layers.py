@@ -26,7 +26,7 @@ from listener.text import model_input
 from listener.training import heads
 from listener.training.dataset import Example, read_labels, shuffled_batches, tokenise
 from listener.training.export import restored
-from listener.training.finetune import Recipe, _optimiser, collate
+from listener.training.finetune import Recipe, _optimiser, collate, multiplies_bf16
 from listener.training.model import loss
 from listener.training.targets import weights
 
@@ -41,7 +41,7 @@ def tune(model: Any, tokenizer: Any, taught: list[Example], known: list[Example]
         layer.requires_grad_(False)
     optimiser = _optimiser(model, Recipe(rate=RATE))
     rates = [group["lr"] for group in optimiser.param_groups]
-    rng, by_class = random.Random(0), weights(taught, [], 0.0, 0.0)
+    rng, by_class, bf16 = random.Random(0), weights(taught, [], 0.0, 0.0), multiplies_bf16(torch.device("cpu"))
     number = min(len(known), 2 * len(taught))
     steps, step = PASSES * -(-(len(taught) + number) // BATCH), 0
     for _ in range(PASSES):
@@ -50,7 +50,7 @@ def tune(model: Any, tokenizer: Any, taught: list[Example], known: list[Example]
         model.train()
         for batch in shuffled_batches([len(ids) for ids in tokens], BATCH, rng):
             given = collate([tokens[i] for i in batch], [examples[i] for i in batch], by_class, 0.5)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
                 logits = model(given["input_ids"], given["attention_mask"])
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * min((step + 1) / max(1, steps // 16), (steps - step) / steps)

@@ -148,6 +148,29 @@ def test_an_interrupted_training_goes_on_from_its_last_pass(base, tmp_path, monk
     assert passes == [1, 2, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "has, bf16",
+    [({"avx2": True}, False), ({"avx512_f": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)],
+)
+def test_a_cpu_without_bfloat16_does_not_imitate_it(base, tmp_path, monkeypatch, has, bf16):
+    """Imitated it is some fifty times slower than float32: a training of an hour would take two days."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    seen = []
+    forward = MomentModel.forward
+
+    def watched(self, *tensors):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return forward(self, *tensors)
+
+    monkeypatch.setattr(MomentModel, "forward", watched)
+    labels = _write(tmp_path / "train.jsonl", _posts(40, 1))
+    arguments = ["train", "--labels", str(labels), "--base", str(base), "--out", str(tmp_path / "model"),
+                 "--version", "t1", "--passes", "1"]  # fmt: skip
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert set(seen[:2]) == {bf16}
+
+
 def test_a_label_that_is_none_of_ours_is_named_with_its_row(tmp_path):
     rows = _posts(3, 6)
     rows[1]["moment"] = "later"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,14 @@ def _optimiser(model: MomentModel, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
 
 
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16: one without imitates it, a CPU fifty times slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    has: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell
+    return any(has.get(name, False) for name in ("amx_bf16", "avx512_bf16", "avx_ne_convert", "bf16"))
+
+
 def _train_pass(
     model: MomentModel, optimiser: Any, schedule: Any, tokenizer: Tokenizer, examples: Sequence[Example],
     by_class: Weights, recipe: Recipe, number: int, device: torch.device,
@@ -132,12 +140,13 @@ def _train_pass(
     order = shuffled_batches([len(ids) for ids in tokens], recipe.batch, random.Random(recipe.seed * 1000 + number))  # noqa: S311
     model.train()
     running = 0.0
+    bf16 = multiplies_bf16(device)
     interval = 0.5 if sys.stderr.isatty() else 30.0
     with tqdm(total=len(examples), desc=f"pass {number}/{recipe.passes}", unit="post", mininterval=interval) as bar:
         for batch in order:
             tensors = collate([tokens[i] for i in batch], [examples[i] for i in batch], by_class, recipe.trust)
             moved = {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
-            with torch.autocast(device.type, dtype=torch.bfloat16):
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
                 logits = model(moved["input_ids"], moved["attention_mask"])
             value = loss(logits, moved["moment"], moved["sentiment"], moved["touchpoints"])
             optimiser.zero_grad(set_to_none=True)
