@@ -127,7 +127,7 @@ def _optimiser(model: MomentModel, recipe: Recipe) -> torch.optim.Optimizer:
 def multiplies_bf16(device: torch.device) -> bool:
     """Whether the device has instructions for bfloat16: one without imitates it, a CPU fifty times slower than fp32."""
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
+        return bool(torch.cuda.get_device_capability(device) >= (8, 0))
     has: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell
     return any(has.get(name, False) for name in ("amx_bf16", "avx512_bf16", "avx_ne_convert", "bf16"))
 
