@@ -56,6 +56,7 @@ def main() -> None:
     random.Random(0).shuffle(posts)
     usual, others = posts[:HALF], posts[HALF : 2 * HALF]
     encoder = Encoder(given.model, threads=1)
+    general = encoder.features([text for text, _ in usual])
     there = {label: [text for text, of in usual if of == label][:10] for label in sorted({of for _, of in others})}
     names = [label for label, texts in there.items() if len(texts) == 10]
     texts = [text for text, _ in others]
@@ -64,7 +65,7 @@ def main() -> None:
     print("|--:|--:|--:|--:|--:|--:|--:|")
     for number in (1, 3, 10):
         topics = {name: (there[name][:number], THRESHOLD) for name in names}
-        said = found(Tagger("", encoder, [text for text, _ in usual], topics), texts, names)
+        said = found(Tagger("", encoder, general, topics), texts, names)
         peer = plain(encoder, texts, [there[name][:number] for name in names], int(said.sum()))
         shown = f"{figures(said, truth)} | {figures(peer, truth)}"
         print(f"| {number} | {len(names)} | {len(texts)} | {shown} |", flush=True)

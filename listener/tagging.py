@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
 
 from listener import engine, resources, topics
 from listener.config import Config
+from listener.engine.calibration import Floats
 from listener.engine.features import Encoder
 from listener.engine.topics import Tagger
 from listener.migrations import explained
@@ -32,10 +37,17 @@ def tagger(store: Store, config: Config, had: Tagger | None = None) -> Tagger | 
         key = fingerprint(str(folder), engine.name(config.model), json.dumps(wanted, sort_keys=True))
         if had and had.key == key:
             return had
-        usual = [model_input(*row) for row in store.connection.execute(_NEWEST, (_USUAL,))]
-    for path in resources.rehearsal_files():
-        usual += [model_input("", json.loads(line)["text"]) for line in path.read_text("utf-8").splitlines()]
-    return Tagger(key, Encoder(folder, config.model.threads), usual, wanted)
+        newest = [model_input(*row) for row in store.connection.execute(_NEWEST, (_USUAL,))]
+    encoder, written = _opened(folder, engine.name(config.model), config.model.threads)
+    return Tagger(key, encoder, np.vstack([encoder.features(newest), written]), wanted)
+
+
+@lru_cache(maxsize=1)
+def _opened(folder: Path, _: str, threads: int) -> tuple[Encoder, Floats]:
+    """The encoder of the model with this name, and what it makes of the posts the project wrote: once a process."""
+    encoder = Encoder(folder, threads)
+    lines = [line for path in resources.rehearsal_files() for line in path.read_text("utf-8").splitlines()]
+    return encoder, encoder.features([model_input("", json.loads(line)["text"]) for line in lines])
 
 
 def tag(store: Store, ready: Tagger, stop: Callable[[], bool] = bool) -> Iterator[int]:

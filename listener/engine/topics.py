@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from listener.engine.calibration import Floats
 from listener.engine.features import Encoder
 
 THRESHOLD = 0.25  # cosine
@@ -24,12 +25,12 @@ class Tagger:
     """Topics made ready. `key` names the model and the topics: with another key posts are to be looked at again."""
 
     def __init__(
-        self, key: str, encoder: Encoder, usual: Sequence[str], topics: Mapping[str, tuple[Sequence[str], float]]
+        self, key: str, encoder: Encoder, usual: Floats, topics: Mapping[str, tuple[Sequence[str], float]]
     ) -> None:
-        """`usual` are posts in general, some hundreds; `topics` maps names to examples and thresholds."""
+        """`usual`: features of some hundreds of posts in general; `topics`: examples and threshold of each name."""
         self.key = key
         self._encoder = encoder
-        features = encoder.features(usual).astype(np.float64)
+        features = usual.astype(np.float64)
         self._mean = features.mean(axis=0)
         variances, directions = np.linalg.eigh(np.cov(features - self._mean, rowvar=False))
         spread = np.maximum(variances, 0) + _LEAST_SPREAD * variances.mean()
