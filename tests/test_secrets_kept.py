@@ -41,10 +41,21 @@ def _moved(request: Request) -> Answer:
 
 
 def _feed(_: Request) -> Answer:
-    item = "<item><guid>a</guid><title>Harbour</title><description>The bed was awful.</description></item>"
+    item = "<item><guid>a</guid><title>Harbour</title><link>/stays/1</link><description>Bad bed.</description></item>"
     return Answer(
         f'<rss version="2.0"><channel><title>t</title>{item}</channel></rss>'.encode(), headers={"ETag": '"1"'}
     )
+
+
+def _reviews(request: Request) -> Answer:
+    """A page of a shop's reviews: one without an address, one that names it as the page itself was asked for."""
+    asked = "&amp;".join(f"{key}={value}" for key, value in request.query.items())
+    links = ("", f'<a itemprop="url" href="?{asked}&amp;review=2#r2">link</a>')
+    items = "".join(
+        f'<div itemscope itemtype="https://schema.org/Review"><p itemprop="reviewBody">Bed {number}.</p>{link}</div>'
+        for number, link in enumerate(links)
+    )
+    return Answer(f"<html><body>{items}</body></html>".encode(), headers={"Content-Type": "text/html"})
 
 
 @contextmanager
@@ -79,6 +90,7 @@ def _configure(folder: Path, server: Any, mail_port: int) -> None:
     (folder / "listener.toml").write_text(
         f'timezone = "UTC"\ndatabase = "l.db"\n[[brand]]\nname = "Harbour"\n[log]\nlevel = "DEBUG"\n'
         f'[http]\nallow_private = ["*"]\ngap_s = 0\n{feeds}'
+        f'[[source]]\nname = "shop"\nkind = "webreviews"\nurl = "{address.replace("/PATH", "/reviews")}"\n'
         '[[source]]\nname = "social"\nkind = "mastodon"\ninstances = ["social.invalid"]\ntags = ["harbour"]\n'
         'token = { file = "token" }\n'
         f'[mail]\nhost = "127.0.0.1"\nport = {mail_port}\nsecurity = "none"\nsender = "L <l@example.org>"\n'
@@ -89,7 +101,7 @@ def _configure(folder: Path, server: Any, mail_port: int) -> None:
 
 
 def test_planted_secrets_are_in_no_log_no_output_and_no_table(start: Start, tmp_path: Path) -> None:
-    routes = {"/feed": _feed, "/echo": _echo, "/moved": _moved}
+    routes = {"/feed": _feed, "/echo": _echo, "/moved": _moved, "/reviews": _reviews}
     with serve(routes) as server, _mail_server() as port:
         _configure(tmp_path, server, port)
         way = f"{server.url('/echo')}?token={PLANTED['LISTENER_T_WAY']}"
@@ -111,6 +123,8 @@ def test_planted_secrets_are_in_no_log_no_output_and_no_table(start: Start, tmp_
     assert b"403" in said and b"refused the login" in said and b"hook" in said, "the faults were met, and told"
     with closing(sqlite3.connect(tmp_path / "l.db")) as database:
         stored = "\n".join(database.iterdump()).encode()
+        urls = {row[0].replace(server.url(""), "") for row in database.execute("SELECT url FROM posts")}
+        assert urls == {"/stays/1", "/reviews", "/reviews?review=2#r2"}
     files = b"".join(path.read_bytes() for path in tmp_path.glob("l.db*"))
     for secret in (*PLANTED.values(), *IN_ADDRESS):
         for place, held in (("log or output", said), ("table", stored), ("file of the database", files)):

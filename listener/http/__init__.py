@@ -131,6 +131,15 @@ def public_url(url: str) -> str:
         return "an address that cannot be read"
 
 
+def without_secrets(link: str, asked: str) -> str:
+    """A link as a post may keep it: without what is secret in the address that was `asked` for, and without user."""
+    parts, pairs = urlsplit(link), parse_qsl(urlsplit(link).query, keep_blank_values=True)
+    secret = {value for key, value in parse_qsl(urlsplit(asked).query) if _SECRET.search(key)}
+    kept = [(key, value) for key, value in pairs if value not in secret]
+    query = parts.query if kept == pairs else urlencode(kept)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query).geturl()
+
+
 def retry_after(value: str, now: datetime) -> float | None:
     """Seconds to wait by a Retry-After header, which holds seconds or an HTTP date; None when it holds neither."""
     value = value.strip()

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from listener.http import without_secrets
 from listener.records import Post, Rating
 from listener.sources import jsonld
 from listener.sources.shared import plain, read_date
@@ -112,7 +113,7 @@ def read_review(node: Mapping[str, Any], by_id: Nodes, url: str, at: str, name: 
         kind="review",
         title="" if title == text else title,
         text=text,
-        url=_link(at, _words(node, "url")) or url,
+        url=without_secrets(_link(at, _words(node, "url")) or url, url),
         author=author,
         created_at=when,
         rating=_rating(node, by_id),
