@@ -98,7 +98,7 @@ def fuzz(kind: str, inputs: int, seed: int) -> tuple[Counter[str], list[str]]:
         try:
             if can_recheck(kind) and rng.random() < 0.3:
                 at_once = contract.source.RECHECK_AT_ONCE  # type: ignore[attr-defined]
-                pages = contract.source.recheck(contract.settings, posts[:at_once], get, NOW, "fuzz")  # type: ignore[attr-defined]
+                pages = contract.source.recheck(contract.settings, None, posts[:at_once], get, NOW, "fuzz")  # type: ignore[attr-defined]
             else:
                 pages = contract.source.fetch(contract.settings, None, get, NOW, "fuzz")  # type: ignore[arg-type]
             for page in pages:

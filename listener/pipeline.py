@@ -203,7 +203,9 @@ def _rechecked(store: Store, entry: SourceSettings, path: Path | None, get: Get,
         if not due:
             break
         try:
-            yield from source.recheck(settings, due, get, now, entry.name)  # type: ignore[attr-defined]
+            state = store.source_state(entry.name)
+            cursor = state.cursor if state else None
+            yield from source.recheck(settings, cursor, due, get, now, entry.name)  # type: ignore[attr-defined]
         except Retry:
             raise
         except SourceError:

@@ -666,7 +666,7 @@ class TestRecheck:
     def recheck(service: Service, *numbers: int) -> Page:
         settings = bluesky.Settings(queries=["Lumen"])
         asked = [uri(number) for number in numbers]
-        (page,) = bluesky.recheck(settings, asked, service, NOW, "sky")  # type: ignore[arg-type]
+        (page,) = bluesky.recheck(settings, None, asked, service, NOW, "sky")  # type: ignore[arg-type]
         return page
 
     def test_what_is_missing_is_deleted_and_what_is_there_comes_as_it_is_now(self) -> None:

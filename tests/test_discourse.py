@@ -117,7 +117,7 @@ def back(get: Any, since: datetime, cursor: Mapping[str, Any] | None = None, **s
 
 def after(get: Any, *idents: int, **settings: Any) -> list[Page]:
     ids = [f"forum.example/{ident}" for ident in idents]
-    return list(discourse.recheck(chosen(**settings), ids, get, NOW, "forums"))
+    return list(discourse.recheck(chosen(**settings), None, ids, get, NOW, "forums"))
 
 
 def idents(pages: list[Page]) -> list[int]:
@@ -447,7 +447,7 @@ class TestRecheck:
 
     def test_ids_of_forums_that_are_not_read_any_more_are_left_alone(self, old: bool) -> None:
         forum = Forum(range(1, 101), old=old)
-        assert list(discourse.recheck(chosen(), ["other.example/5", "forum.example/x"], forum, NOW, "f")) == []
+        assert list(discourse.recheck(chosen(), None, ["other.example/5", "forum.example/x"], forum, NOW, "f")) == []
 
 
 class TestSettings:

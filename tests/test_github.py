@@ -484,7 +484,7 @@ class TestDiscussions:
 
 def after(get: Any, *idents: str, **settings: Any) -> list[Page]:
     ids = [f"{REPO} {ident}" for ident in idents]
-    return list(github.recheck(chosen(**settings), ids, get, NOW, "hub"))
+    return list(github.recheck(chosen(**settings), None, ids, get, NOW, "hub"))
 
 
 class TestRecheck:

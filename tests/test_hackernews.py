@@ -177,7 +177,7 @@ class TestRecheck:
             ident = url.removeprefix("https://hacker-news.firebaseio.com/v0/item/").removesuffix(".json")
             return Response(200, url, {}, json.dumps(items.get(f"n{ident}")).encode())
 
-        return list(hackernews.recheck(hackernews.Settings(queries=["Lumen"]), idents, get, NOW, "hn"))
+        return list(hackernews.recheck(hackernews.Settings(queries=["Lumen"]), None, idents, get, NOW, "hn"))
 
     def test_what_is_gone_and_what_is_there(self) -> None:
         pages = self.ask(

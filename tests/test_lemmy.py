@@ -163,7 +163,7 @@ def run(get: Any, cursor: Mapping[str, Any] | None = None, now: datetime = NOW, 
 
 def asked_after(get: Any, *ap_ids: str, **settings: Any) -> Page:
     """All that a re-check says, in one page."""
-    pages = list(lemmy.recheck(lemmy.Settings.model_validate(settings or SEARCH), ap_ids, get, NOW, "lemmy"))
+    pages = list(lemmy.recheck(lemmy.Settings.model_validate(settings or SEARCH), None, ap_ids, get, NOW, "lemmy"))
     assert all(page.cursor is None for page in pages)
     return Page(
         tuple(post for page in pages for post in page.posts),
@@ -533,7 +533,9 @@ class TestRecheck:
             pages = []
             chosen = lemmy.Settings.model_validate(settings)
             with pytest.raises(Retry) as caught:
-                for page in lemmy.recheck(chosen, [f"https://{HERE}/post/1", *down, there], network, NOW, "lemmy"):
+                for page in lemmy.recheck(
+                    chosen, None, [f"https://{HERE}/post/1", *down, there], network, NOW, "lemmy"
+                ):
                     pages.append(page)
             assert caught.value.after == 60 and ids(pages) == [there]
         assert sum(asked.startswith("down.example") for asked in network.asked) == 2

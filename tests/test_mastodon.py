@@ -153,7 +153,7 @@ def filled(get: Any, since: datetime, cursor: Mapping[str, Any] | None = None, *
 
 def asked_after(get: Any, *uris: str, **settings: Any) -> Page:
     """All that a re-check says, in one page."""
-    pages = list(mastodon.recheck(chosen(**settings), uris, get, NOW, "fedi"))
+    pages = list(mastodon.recheck(chosen(**settings), None, uris, get, NOW, "fedi"))
     assert all(page.cursor is None for page in pages)
     return Page(
         tuple(post for page in pages for post in page.posts),
@@ -663,7 +663,7 @@ class TestRecheck:
         pages = []
         with pytest.raises(Retry):
             gone = f"https://{THERE}/notes/gone"
-            for page in mastodon.recheck(chosen(token=token), [there, gone], network, NOW, "fedi"):
+            for page in mastodon.recheck(chosen(token=token), None, [there, gone], network, NOW, "fedi"):
                 pages.append(page)
         assert [page.verified + page.deleted for page in pages] == [(there,), (gone,)]
         assert sum(asked.startswith(HERE) for asked in network.asked) == 1
@@ -709,7 +709,7 @@ class TestRecheck:
         pages = []
         with pytest.raises(Retry) as caught:
             uris = [f"https://{HERE}/users/x/statuses/1", there]
-            for page in mastodon.recheck(chosen(), uris, network, NOW, "fedi"):
+            for page in mastodon.recheck(chosen(), None, uris, network, NOW, "fedi"):
                 pages.append(page)
         assert caught.value.after == 60 and len(pages) == 1
 

@@ -114,7 +114,7 @@ def test_torn_json_is_broken() -> None:
 def test_an_unknown_object_means_deleted() -> None:
     [missing] = [each for each in exchanges("Exceptions.testUnknownObject.txt") if each.status == 404]
     settings = github.Settings(repos=["o/r"])
-    [page] = github.recheck(settings, ["o/r issue 1"], missing.answer, NOW, "recorded")  # type: ignore[arg-type]
+    [page] = github.recheck(settings, None, ["o/r issue 1"], missing.answer, NOW, "recorded")  # type: ignore[arg-type]
     assert page.deleted == ("o/r issue 1",)
 
 

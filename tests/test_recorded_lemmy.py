@@ -86,4 +86,4 @@ def test_the_recorded_error_is_a_deletion(status: int) -> None:
     with pytest.raises(Broken) as caught:
         get("https://pine.example/api/v3/post")
     assert caught.value.status == status and caught.value.payload == body
-    assert [page.deleted for page in lemmy.recheck(settings, [ap_id], get, NOW, "recorded")] == [(ap_id,)]
+    assert [page.deleted for page in lemmy.recheck(settings, None, [ap_id], get, NOW, "recorded")] == [(ap_id,)]

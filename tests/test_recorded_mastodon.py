@@ -106,7 +106,7 @@ def test_a_post_that_is_missing_is_deleted() -> None:
     missing = next(reply for _, reply in asked(re.compile(r"/api/v1/statuses/\d+")) if reply.status == 404)
     uri = f"https://{HOST}/users/x/statuses/1"
     settings = mastodon.Settings.model_validate({"instances": [HOST], "tags": ["lumen"]})
-    pages = list(mastodon.recheck(settings, [uri], lambda url, **_: _judge(missing, url, url), NOW, "recorded"))
+    pages = list(mastodon.recheck(settings, None, [uri], lambda url, **_: _judge(missing, url, url), NOW, "recorded"))
     assert [page.deleted for page in pages] == [(uri,)]
 
 

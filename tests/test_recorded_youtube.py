@@ -109,7 +109,7 @@ def test_a_recheck_of_recorded_comments() -> None:
     idents = [post.native_id for post in parsed(COMMENTS / "comments_multi.json").posts]
     get: Any = lambda url, **_: Response(200, url, {}, body)  # noqa: E731
     chosen = youtube.Settings.model_validate({"key": KEY, "videos": ["hptour0001A"]})
-    (page,) = youtube.recheck(chosen, [*idents, "Ugwgone"], get, NOW, "recorded")
+    (page,) = youtube.recheck(chosen, None, [*idents, "Ugwgone"], get, NOW, "recorded")
     assert page.deleted == ("Ugwgone",) and set(page.verified) == set(idents)
 
 

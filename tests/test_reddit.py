@@ -429,7 +429,7 @@ class TestErrors:
 
 class TestRecheck:
     def ask(self, front: Front, *names: str) -> list[Page]:
-        return list(reddit.recheck(chosen(), names, front, NOW, "reddit"))
+        return list(reddit.recheck(chosen(), None, names, front, NOW, "reddit"))
 
     def test_what_is_gone_what_was_edited_and_what_is_left_out(self) -> None:
         front = Front(EPOCH - 5, EPOCH - 6, EPOCH - 7, comments=(EPOCH - 8,))

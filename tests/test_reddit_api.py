@@ -300,7 +300,7 @@ class TestWalk:
 
 class TestRecheck:
     def ask(self, *names: str) -> list[Page]:
-        return list(reddit.recheck(chosen(), names, no_get, NOW, "reddit"))
+        return list(reddit.recheck(chosen(), None, names, no_get, NOW, "reddit"))
 
     def test_what_is_gone_what_was_edited_and_what_is_shown_no_more(self, service: Service) -> None:
         service.submission("s1", EPOCH - 5, removed_by_category="deleted")
@@ -329,7 +329,7 @@ class TestRecheck:
     @pytest.mark.parametrize("status", [403, 404, 429, 503])
     def test_a_failure_is_no_deletion(self, service: Service, status: int) -> None:
         service.answers["/api/info"] = (status, {}, b"{}")
-        pages, _ = until_it_fails(reddit.recheck(chosen(), ["t3_s1"], no_get, NOW, "reddit"))
+        pages, _ = until_it_fails(reddit.recheck(chosen(), None, ["t3_s1"], no_get, NOW, "reddit"))
         assert pages == []
 
 

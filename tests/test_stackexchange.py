@@ -333,7 +333,7 @@ class TestErrors:
 
 
 def after(get: Any, *ids: str) -> list[Page]:
-    return list(stackexchange.recheck(chosen(), list(ids), get, NOW, "se"))
+    return list(stackexchange.recheck(chosen(), None, list(ids), get, NOW, "se"))
 
 
 class TestRecheck:

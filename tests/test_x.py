@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -437,7 +437,35 @@ class TestRecheck:
             return Response(200, url, {}, json.dumps(reply).encode())
 
         asking: Any = get
-        return list(x.recheck(settings(**{"recheck": True, **told}), list(idents), asking, NOW, "x"))
+        return list(x.recheck(settings(**{"recheck": True, **told}), None, list(idents), asking, NOW, "x"))
+
+    def within(self, spent: int, *idents: str) -> tuple[list[str], list[Page], SourceError | None]:
+        """What is asked after when so many posts of a daily cap of 100 were read: ids, pages and how it ended."""
+        asked: list[str] = []
+
+        def get(url: str, *, params: Mapping[str, str], **_: Any) -> Response:
+            asked.extend(params["ids"].split(","))
+            found = [{"id": ident, "text": "still here"} for ident in params["ids"].split(",")]
+            return Response(200, url, {}, json.dumps({"data": found}).encode())
+
+        day = {"day": f"{NOW:%Y-%m-%d}", "month": f"{NOW:%Y-%m}", "posts": spent, "usd": spent * 0.005}
+        cursor, door = {"marks": {}, "walks": {}, "spent": day}, cast(Any, get)
+        pages: list[Page] = []
+        try:
+            pages += x.recheck(settings(recheck=True, daily_posts_cap=100), cursor, idents, door, NOW, "x")
+        except SourceError as error:
+            return asked, pages, error
+        return asked, pages, None
+
+    def test_the_caps_hold_it_and_half_of_what_they_leave_is_for_new_posts(self) -> None:
+        asked, (page,), error = self.within(90, "1", "2", "3")
+        assert (asked, error) == (["1", "2", "3"], None)
+        assert page.cursor and page.cursor["spent"]["posts"] == 93
+        asked, _, error = self.within(96, "1", "2", "3")
+        assert asked == ["1", "2"]
+        assert isinstance(error, Retry) and error.after is None, "new posts are read when they are due"
+        asked, pages, error = self.within(99, "1", "2", "3")
+        assert asked == pages == [] and isinstance(error, Retry) and "kept for new posts" in str(error)
 
     def test_costs_nothing_unless_it_is_asked_for(self) -> None:
         assert self.ask(None, "1", recheck=False) == []
@@ -460,7 +488,7 @@ class TestRecheck:
         (page,) = self.ask(reply, "10", "11", "12", "13", "14", "15")
         assert [(post.native_id, post.engagement) for post in page.posts] == [("10", {"likes": 3})]
         assert page.deleted == ("11", "12", "13", "14")
-        assert page.cursor is None
+        assert page.cursor and page.cursor["spent"]["posts"] == 3
 
     def test_all_may_be_gone(self) -> None:
         gone = {"resource_id": "1", "type": "https://api.twitter.com/2/problems/resource-not-found"}
@@ -531,7 +559,7 @@ def test_any_value_in_any_field_is_read_or_broken(hits: list[dict[str, Any]], me
 
     chosen = settings(token={"file": str(PAYLOADS / "contract.toml")}, recheck=True)
     asking: Any = get
-    for walk in (x.fetch(chosen, None, asking, NOW, "x"), x.recheck(chosen, ["1"], asking, NOW, "x")):
+    for walk in (x.fetch(chosen, None, asking, NOW, "x"), x.recheck(chosen, None, ["1"], asking, NOW, "x")):
         try:
             posts = [post for page in walk for post in page.posts]
         except Broken:

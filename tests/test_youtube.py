@@ -619,7 +619,23 @@ class TestErrors:
 
 class TestRecheck:
     def ask(self, tube: Any, *idents: str) -> list[Page]:
-        return list(youtube.recheck(settings(), list(idents), tube, NOW, "tube"))
+        return list(youtube.recheck(settings(), None, list(idents), tube, NOW, "tube"))
+
+    def test_its_units_are_counted_and_a_ninth_is_left_for_it(self) -> None:
+        tube = Tube(EPOCH - 60)
+        first = list(youtube.fetch(settings(), None, tube, NOW, "tube"))[-1].cursor
+        assert first is not None
+        (page,) = youtube.recheck(settings(), first, ["Ugw1"], tube, NOW, "tube")
+        assert page.cursor == {**first, "units": {**first["units"], "spent": first["units"]["spent"] + 1}}
+        spent = settings().daily_units
+        (page,) = youtube.recheck(
+            settings(), {**first, "units": {**first["units"], "spent": spent}}, ["Ugw1"], tube, NOW, "x"
+        )
+        assert page.cursor and page.cursor["units"]["spent"] == spent + 1
+        used_up, before = {**first, "units": {**first["units"], "spent": spent + spent // 9}}, tube.spent
+        with pytest.raises(Retry, match="are spent today"):
+            list(youtube.recheck(settings(), used_up, ["Ugw1"], tube, NOW, "tube"))
+        assert tube.spent == before
 
     def test_what_is_missing_is_deleted_and_what_was_edited_comes_again(self) -> None:
         tube = Tube(EPOCH - 60, EPOCH - 90, EPOCH - 120)
@@ -629,7 +645,7 @@ class TestRecheck:
         (page,) = self.ask(tube, "Ugw1", "Ugw2", "Ugw3", "Ugw1.r4")
         assert (page.deleted, page.verified) == (("Ugw2",), ("Ugw1", "Ugw1.r4"))
         assert [(post.native_id, post.text) for post in page.posts] == [("Ugw3", "text 33")]
-        assert page.cursor is None
+        assert page.cursor and page.cursor["units"]["spent"] == 1
         assert tube.spent == 1
 
     def test_fifty_at_once(self) -> None:
@@ -810,7 +826,7 @@ def test_any_value_in_any_field_is_read_or_broken(items: list[Any], token: Any) 
 
     get: Any = answer
     chosen = settings(key={"file": str(PAYLOADS / "contract.toml")}, queries=["Pine"])
-    for walk in (youtube.fetch(chosen, None, get, NOW, "x"), youtube.recheck(chosen, ["1"], get, NOW, "x")):
+    for walk in (youtube.fetch(chosen, None, get, NOW, "x"), youtube.recheck(chosen, None, ["1"], get, NOW, "x")):
         try:
             posts = [post for page in walk for post in page.posts]
         except Broken:

@@ -58,9 +58,10 @@ class Source(Protocol):
     fetch(settings, cursor, get, now, name) yields Pages. It raises Retry, Refused or Broken, nothing else of its own.
     Every Page it yields is stored at once, with its cursor, before the next one is asked for.
 
-    recheck(settings, native_ids, get, now, name), where there is one, asks after posts that are stored: at most
+    recheck(settings, cursor, native_ids, get, now, name), where there is one, asks after posts that are stored: at most
     RECHECK_AT_ONCE of them. Its Pages tell which are `deleted`, which are as they were (`verified`), and bring those
-    that changed as `posts`. What they do not name is asked for again.
+    that changed as `posts`. What they do not name is asked for again. The cursor is that of `fetch`, for what the two
+    have in common, such as a quota; a Page that changes it carries the whole of it.
 
     backfill(settings, since, cursor, get, now, name), where there is one, walks back to `since` as far as the interface
     reaches. Its cursor is its own: it names the place in that walk, and the last page carries the cursor {}.

@@ -146,7 +146,9 @@ def backfill(
         until = start
 
 
-def recheck(settings: Settings, native_ids: Sequence[str], get: Get, now: datetime, name: str) -> Iterator[Page]:
+def recheck(
+    settings: Settings, cursor: Mapping[str, Any] | None, native_ids: Sequence[str], get: Get, now: datetime, name: str
+) -> Iterator[Page]:
     """One Page. A post that Bluesky does not show any more is deleted, and so is one whose author asks not to be seen
     by people who are not signed in: the stream could not know.
     """

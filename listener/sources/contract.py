@@ -158,6 +158,6 @@ class SourceContract:
 
         assert 1 <= at_once <= 1000
         with pytest.raises(type(error)) as caught:
-            for page in contract.source.recheck(contract.settings, ids[:at_once], get, NOW, "the source"):  # type: ignore[attr-defined]
+            for page in contract.source.recheck(contract.settings, None, ids[:at_once], get, NOW, "the source"):  # type: ignore[attr-defined]
                 assert not page.deleted, "a failure is no deletion"
         assert caught.value is error

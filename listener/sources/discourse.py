@@ -220,7 +220,9 @@ def _of_topic(forum: str, topic: int, ids: list[int], title: str, get: Get, now:
     return parse(response.body, forum=forum, name=name, now=now, title=title)
 
 
-def recheck(settings: Settings, native_ids: list[str], get: Get, now: datetime, name: str) -> Iterator[Page]:
+def recheck(
+    settings: Settings, cursor: Mapping[str, Any] | None, native_ids: list[str], get: Get, now: datetime, name: str
+) -> Iterator[Page]:
     """Asks the forum's list for the fifty posts up to the highest id, and singly for those it does not show.
 
     A post that the list leaves out but that can still be read, as in a topic that was unlisted, is verified.

@@ -233,7 +233,9 @@ def _latest_discussions(
         return
 
 
-def recheck(settings: Settings, native_ids: list[str], get: Get, now: datetime, name: str) -> Iterator[Page]:
+def recheck(
+    settings: Settings, cursor: Mapping[str, Any] | None, native_ids: list[str], get: Get, now: datetime, name: str
+) -> Iterator[Page]:
     """Asks for each issue and comment, and for each discussion once. One that moved is followed to its new place.
 
     Without a token nothing is told of discussions.

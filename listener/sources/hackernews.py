@@ -154,7 +154,9 @@ def _ident(value: object) -> str:
     return clean(str(value))[:40] if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-def recheck(settings: Settings, native_ids: Sequence[str], get: Get, now: datetime, name: str) -> Iterator[Page]:
+def recheck(
+    settings: Settings, cursor: Mapping[str, Any] | None, native_ids: Sequence[str], get: Get, now: datetime, name: str
+) -> Iterator[Page]:
     """Asks Hacker News itself after each post: it is gone when deleted, or killed by moderators or readers."""
     for ident in native_ids:
         if not ident.isdecimal():

@@ -130,7 +130,9 @@ def _lists(settings: Settings) -> list[List]:
     return tags + [List(settings.instances[0], query=query) for query in settings.queries]
 
 
-def recheck(settings: Settings, native_ids: Sequence[str], get: Get, now: datetime, name: str) -> Iterator[Page]:
+def recheck(
+    settings: Settings, cursor: Mapping[str, Any] | None, native_ids: Sequence[str], get: Get, now: datetime, name: str
+) -> Iterator[Page]:
     """Each post as it is now, asked of the instance on which it was written.
 
     Any other than those in the settings may fail: it is one of thousands. What cannot be told for certain is not named.

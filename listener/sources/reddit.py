@@ -187,7 +187,9 @@ def backfill(
     yield Page((), cursor={})
 
 
-def recheck(settings: Settings, native_ids: Sequence[str], get: Get, now: datetime, name: str) -> Iterator[Page]:
+def recheck(
+    settings: Settings, cursor: Mapping[str, Any] | None, native_ids: Sequence[str], get: Get, now: datetime, name: str
+) -> Iterator[Page]:
     """One Page: what became of up to a hundred posts, by one request on either way."""
     asked = [ident for ident in native_ids if FULLNAME.fullmatch(ident)]
     if asked:

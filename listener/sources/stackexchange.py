@@ -171,7 +171,9 @@ def _hits(payload: bytes) -> Mapping[int, Mapping[str, Any]]:
     return hits
 
 
-def recheck(settings: Settings, native_ids: list[str], get: Get, now: datetime, name: str) -> Iterator[Page]:
+def recheck(
+    settings: Settings, cursor: Mapping[str, Any] | None, native_ids: list[str], get: Get, now: datetime, name: str
+) -> Iterator[Page]:
     """Those that are not shown any more are deleted. Answers are brought as they are, questions where they were edited.
 
     /posts does not tell titles, so the questions among them that were ever edited are asked for once more.

@@ -64,7 +64,7 @@ class Settings(BaseModel):
     recheck: bool = Field(
         False,
         description="Whether stored posts are asked after again, to see which were deleted. Each time costs the price "
-        "of the post, and the caps do not hold it.",
+        "of the post, within the caps.",
     )
 
     @field_validator("queries")
@@ -154,22 +154,35 @@ def _lost(walk: Mapping[str, Any], floor: float, query: str) -> Gap | None:
     return Gap(datetime.fromtimestamp(walk["unread"], UTC), datetime.fromtimestamp(reached, UTC), why)
 
 
-def recheck(settings: Settings, native_ids: Sequence[str], get: Get, now: datetime, name: str) -> Iterator[Page]:
+def recheck(
+    settings: Settings, cursor: Mapping[str, Any] | None, native_ids: Sequence[str], get: Get, now: datetime, name: str
+) -> Iterator[Page]:
     """Which of the stored posts are deleted, closed or withheld, and how the others are received by now.
 
-    Does nothing unless the settings ask for it, because each answer costs the price of a post.
+    Does nothing unless the settings ask for it, because each answer costs the price of a post. Raises Retry when the
+    caps do not suffice for all of them.
     """
     if not settings.recheck:
         return
+    account = Account(settings, cursor, now)
+    asked = native_ids[: account.affordable_again()]
+    yield _asked_after(account, asked, get, name)
+    if len(asked) < len(native_ids):
+        raise Retry("X: the other posts are asked after in a later run.")
+
+
+def _asked_after(account: Account, native_ids: Sequence[str], get: Get, name: str) -> Page:
     params = {"ids": ",".join(native_ids), "tweet.fields": FIELDS}
-    reply, payload = _ask(get, _API, params, _headers(settings, name), "the posts asked after", now)
+    headers = _headers(account.settings, name)
+    reply, payload = _ask(get, _API, params, headers, "the posts asked after", account.now)
     errors = list_of(reply.get("errors"))
     if not errors and not isinstance(reply.get("data"), list):
         raise Broken("X tells neither what there is of the posts asked after nor what is missing.", payload)
-    page = page_of({"data": [], **reply}, payload, name, now)
+    page = page_of({"data": [], **reply}, payload, name, account.now)
+    account.spend(len(list_of(reply.get("data"))))
     missing = {ident_of(error, "resource_id") for error in errors if _tells_of_a_gone_post(error)}
     gone = {*page.deleted, *missing} & set(native_ids)
-    yield replace(page, deleted=tuple(sorted(gone)))
+    return replace(page, deleted=tuple(sorted(gone)), cursor=account.cursor())
 
 
 def _tells_of_a_gone_post(error: object) -> bool:

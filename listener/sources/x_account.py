@@ -84,23 +84,42 @@ class Account:
         self.seen |= fresh
         known = int(self.marks[query]["newest"]) if query in self.marks else 0
         posts = sum(ident > known for ident in fresh)
+        self.spend(posts)
+        return fresh
+
+    def spend(self, posts: int) -> None:
+        """Counts posts that X charges for."""
         self.spent["posts"] += posts
         self.spent["usd"] = round(self.spent["usd"] + posts * self.settings.price_per_post, 6)
-        return fresh
+
+    def affordable_again(self) -> int:
+        """How many stored posts may be asked after: half of what the caps leave, so that new ones can still be read.
+
+        Raises Retry, without a time to wait, when that is none.
+        """
+        half = min(self._left()) // 2
+        if half < 1:
+            raise Retry(f"X: what your caps leave is kept for new posts, {spent(self.cursor())}.")
+        return half
 
     def affordable(self) -> int:
         """How many posts the next request may bring. Raises Retry when that is less than X hands out."""
+        today, in_month = self._left()
+        if in_month < LEAST:
+            raise self._used_up("monthly_spend_cap", next_month(self.now))
+        if today < LEAST:
+            raise self._used_up("daily_posts_cap", _midnight(self.now) + timedelta(days=1))
+        return min(_MOST, today, in_month)
+
+    def _left(self) -> tuple[int, int]:
+        """How many posts the caps leave: of the day, and of the month."""
         today = in_month = _MOST
         if self.settings.daily_posts_cap is not None:
             today = self.settings.daily_posts_cap - self.spent["posts"]
         if self.settings.monthly_spend_cap is not None:
             left = self.settings.monthly_spend_cap - self.spent["usd"]
             in_month = int(left / self.settings.price_per_post + 1e-6)
-        if in_month < LEAST:
-            raise self._used_up("monthly_spend_cap", next_month(self.now))
-        if today < LEAST:
-            raise self._used_up("daily_posts_cap", _midnight(self.now) + timedelta(days=1))
-        return min(_MOST, today, in_month)
+        return today, in_month
 
     def _used_up(self, cap: str, end: datetime) -> Retry:
         return Retry(

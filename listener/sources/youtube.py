@@ -36,6 +36,7 @@ _MAX_REQUESTS = 50  # a run
 _MAX_PAGES = 10  # of one place in a run: 1,000 threads
 _MOST_OWED = 100  # threads whose replies are still to be read, before more places are
 _OVERLAP_S = 3600  # comments that were held for review appear late
+_SPARE = 9  # of the units that reading may spend, a ninth more for asking after stored comments
 
 
 class Settings(BaseModel):
@@ -59,7 +60,9 @@ class Settings(BaseModel):
     search_hours: float = Field(24, ge=1, description="Hours between two searches for a query; each costs 100 units.")
     days: float = Field(7, gt=0, le=3650, description="How many days the first run looks back.")
     daily_units: int = Field(
-        9000, ge=10, description="The most units to spend in a day; asking after stored comments takes some beside it."
+        9000,
+        ge=10,
+        description="The most units to spend in a day; asking after stored comments may take a ninth of it more.",
     )
 
     @field_validator("channels")
@@ -162,9 +165,22 @@ def _place(account: Account, place: str) -> Iterator[Page]:
         yield walks.note_closed(account, place, error)
 
 
-def recheck(settings: Settings, native_ids: Sequence[str], get: Get, now: datetime, name: str) -> Iterator[Page]:
+def recheck(
+    settings: Settings, cursor: Mapping[str, Any] | None, native_ids: Sequence[str], get: Get, now: datetime, name: str
+) -> Iterator[Page]:
     """Which of the stored comments are gone, and what those that were edited say now."""
-    yield from _ask_after(Account(settings, None, get, now, name, settings.daily_units), list(native_ids))
+    account = Account(settings, cursor, get, now, name, settings.daily_units + settings.daily_units // _SPARE)
+
+    def kept() -> dict[str, Any]:
+        units = {**account.units, "of": settings.daily_units}
+        return {**account.cursor(), "units": units}
+
+    try:
+        for page in _ask_after(account, list(native_ids)):
+            yield replace(page, cursor=kept())
+    except SourceError:
+        yield Page((), cursor=kept())  # a request that fails is counted as well
+        raise
 
 
 def _ask_after(account: Account, idents: list[str]) -> Iterator[Page]:
