@@ -37,6 +37,11 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def usually(mean: float) -> str:
+    """What a count is on average: "usually about 1,204", "usually fewer than 1", "usually none"."""
+    return f"usually {'none' if mean < 0.05 else 'fewer than 1' if mean < 1 else f'about {mean:,.0f}'}"
+
+
 def listed(names: Sequence[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

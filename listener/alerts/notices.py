@@ -16,7 +16,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from listener.mail import Rendered
 from listener.migrations import moment_of
 from listener.tables.events import Event
-from listener.wording import brand_name, clock, count, cut, listed, one_line, touchpoint_name, web_address, wrapped
+from listener.wording import (
+    brand_name,
+    clock,
+    count,
+    cut,
+    listed,
+    one_line,
+    touchpoint_name,
+    usually,
+    web_address,
+    wrapped,
+)
 
 _POSTS = """
 SELECT id, source, title, text, url, coalesce(created_at, collected_at) AS at FROM posts
@@ -77,10 +88,6 @@ def what(event: Event) -> str:
     if share is not None and usual is not None:
         told += f"; that is {share:.0%} of {'those' if about else 'all'} posts, usually {usual:.0%}"
     return told
-
-
-def usually(mean: float) -> str:
-    return f"usually {'none' if mean < 0.05 else 'fewer than 1' if mean < 1 else f'about {mean:,.0f}'}"
 
 
 def why(event: Event) -> tuple[str, ...]:

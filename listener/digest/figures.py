@@ -12,7 +12,7 @@ from typing import Any
 from listener import trends
 from listener.digest.edition import Edition
 from listener.trends import DayTotals, TouchpointTotal, Usual
-from listener.wording import brand_name, count, listed, touchpoint_name
+from listener.wording import brand_name, count, listed, touchpoint_name, usually
 
 FEW = 5  # below this, posts are told one by one: "mostly" would say too much
 FEW_ANSWERS = 10  # below this, a share is noise
@@ -153,17 +153,13 @@ def touchpoint_changes(figures: Figures) -> list[Change]:
             short = f"more complaints about {name}"
         elif total.positive * 2 > total.posts:
             short = f"more praise for {name}"
-        found.append(Change(f"{total.posts:,} posts about {name}, {_usually(usual)}", short, 1, total.touchpoint))
+        found.append(Change(f"{total.posts:,} posts about {name}, {usually(usual)}", short, 1, total.touchpoint))
     return found
-
-
-def _usually(mean: float) -> str:
-    return f"usually {'none' if mean < 0.05 else 'fewer than 1' if mean < 1 else f'about {mean:.0f}'}"
 
 
 def usual_posts(total: TouchpointTotal) -> str:
     """ "usually about 4", or nothing where there is no history."""
-    return "" if total.usual_posts is None else _usually(total.usual_posts)
+    return "" if total.usual_posts is None else usually(total.usual_posts)
 
 
 def news(figures: Figures) -> list[Change]:
