@@ -1,6 +1,6 @@
 """False alarms in simulated quiet, and how soon and how often planted spikes are found.
 
-python benchmarks/alerts.py [--seeds 40] [--topics | --cost]
+python benchmarks/alerts.py [--seeds 40] [--criticism | --topics | --cost]
 
 Posts of an hour are counts of threads whose number varies with the hour, the weekday, the week and the day (lognormal,
 so heavier in the tail than the test supposes), each thread with replies (geometric) over the next hours. The counts go
@@ -8,8 +8,9 @@ through what the daemon uses, hour by hour: `unusual.looks` with eight weeks of 
 cool-down. Six brands are watched together, from one post in a day to two hundred in an hour. A spike multiplies the
 rate of one brand for a day; it is found if an alert begins in that day.
 
---topics: the same for new topics. --cost: what one look takes in a database with the hourly counts of a year with ten
-million posts about ten brands.
+--criticism: quiet months for the negative posts of each brand and of each of its 17 touchpoints, and days on which the
+share of negative posts doubles while there are no more posts. --topics: the same for new topics. --cost: what one look
+takes in a database with the hourly counts of a year with ten million posts about ten brands.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from listener import alerting, trends
-from listener.alerts import SHARES, Rules, causes, unusual
+from listener.alerts import MORE_NEGATIVE, SHARES, Kind, Rules, causes, unusual
 from listener.alerts.unusual import WEEK_H, WEEKS
 from listener.config import Config
 from listener.engine.labels import TOUCHPOINTS
@@ -38,6 +39,8 @@ RATES = {"1 a day": 1 / 24, "5 a day": 5 / 24, "1 an hour": 1.0, "10 an hour": 1
          "200 an hour": 200.0}  # fmt: skip
 MONTH_H, SPIKE_H = 720, 24
 HISTORY_H = (WEEKS + 1) * WEEK_H
+# The share of posts that speak of each of the 17 touchpoints.
+SPOKEN_OF = (0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.06, 0.05, 0.04, 0.03, 0.02, 0.02, 0.01, 0.01, 0.01, 0.005, 0.005)
 BY_WEEKDAY = np.array([1.05, 1.0, 1.0, 1.0, 1.1, 0.9, 0.8])
 
 
@@ -65,30 +68,52 @@ class Watch:
 
     brands: int
     rules: Rules
+    kind: Kind = "mentions"
     open_h: int = 0
     free_at: int = 0
     events: list[tuple[int, int]] = field(default_factory=list)  # hour in which it was found, hours of the window
     masked: np.ndarray | None = None
 
-    def hour(self, counts: np.ndarray, now: int) -> None:
+    def hour(self, counts: np.ndarray, now: int, posts: np.ndarray | None = None) -> bool:
+        """Looks at an hour of counts, `posts` those of which they are a part; returns whether an event goes on."""
         usual = counts if self.masked is None else self.masked
-        rows = np.array([(usual if k else counts)[now - WEEK_H * (k + 1) + 1 : now - WEEK_H * k + 1][::-1]
-                         for k in range(WEEKS + 1)])  # fmt: skip
+        rows = weeks_of(counts, now, usual)
         if self.open_h:
-            look = unusual.look(rows, self.open_h)
-            if look is None or look.p > unusual.BACK or now - self.events[-1][0] > WEEK_H:
+            looks = [unusual.look(rows, self.open_h)]
+            if posts is not None:
+                looks.append(unusual.share_look(rows, weeks_of(posts, now), self.open_h))
+            if all(look is None or look.p > unusual.BACK for look in looks) or now - self.events[-1][0] > WEEK_H:
                 found, window = self.events[-1]
                 if now - found < WEEK_H:  # its hours are not what is usual
                     self.masked = usual.astype(float).copy() if self.masked is None else self.masked
                     self.masked[found - window + 1 : now + 1] = np.nan
                 self.open_h, self.free_at = 0, now + 24
-        elif now >= self.free_at:
-            limits = {w: self.rules.threshold("mentions", self.brands, w) for w in unusual.WINDOWS_H}
-            sure = [look for look in unusual.looks(rows, self.rules.least) if look.p < limits[look.window_h]]
-            if sure:
-                best = min(sure, key=lambda look: look.p)
+        elif now >= self.free_at and counts[now - max(unusual.WINDOWS_H) + 1 : now + 1].sum() >= self.rules.least:
+            limits = {w: self.rules.threshold(self.kind, self.brands, w) for w in unusual.WINDOWS_H}
+            looks = [*unusual.looks(rows, self.rules.least)]
+            if posts is not None:
+                looks += unusual.share_looks(rows, weeks_of(posts, now), self.rules.least)
+            sure = [look for look in looks if look.p < limits[look.window_h]]
+            best = min(sure, key=lambda look: look.p, default=None)
+            if best and (posts is None or larger_share(counts, posts, now, best.window_h)):
                 self.open_h = best.window_h
                 self.events.append((now, best.window_h))
+        return bool(self.open_h)
+
+
+def weeks_of(counts: np.ndarray, now: int, usual: np.ndarray | None = None) -> np.ndarray:
+    """A series as `unusual.looks` takes it; `usual` stands in for the earlier weeks."""
+    past = counts if usual is None else usual
+    return np.array([(past if k else counts)[now - WEEK_H * (k + 1) + 1 : now - WEEK_H * k + 1][::-1]
+                     for k in range(WEEKS + 1)])  # fmt: skip
+
+
+def larger_share(negative: np.ndarray, posts: np.ndarray, now: int, window: int) -> bool:
+    """Whether the share of negative posts is larger than in the same hours of earlier weeks, as alerts ask."""
+    hours = [slice(now - WEEK_H * k - window + 1, now - WEEK_H * k + 1) for k in range(WEEKS + 1)]
+    seen, before = posts[hours[0]].sum(), sum(posts[each].sum() for each in hours[1:])
+    usual = sum(negative[each].sum() for each in hours[1:]) / before if before else 0
+    return bool(seen and negative[hours[0]].sum() / seen >= MORE_NEGATIVE * usual)
 
 
 def quiet(seeds: int, rules: Rules) -> dict[str, int]:
@@ -117,6 +142,58 @@ def planted(seeds: int, times: float, rules: Rules) -> dict[str, list[int | None
                 watch.hour(counts, now)
             found[name].append(watch.events[0][0] - begin + 1 if watch.events else None)
     return found
+
+
+def criticism(seeds: int) -> None:
+    """False alarms of `negative` and `touchpoint` in quiet months, and how often a doubled share is found in a day."""
+    alarms: dict[str, dict[str, int]] = {"negative": defaultdict(int), "touchpoint": defaultdict(int)}
+    found: dict[str, list[int | None]] = defaultdict(list)
+    for seed in range(seeds):
+        for number, (name, rate) in enumerate(RATES.items()):
+            rng = np.random.default_rng([seed, number, 7])
+            counts = posts(rng, rate, HISTORY_H + MONTH_H)
+            whole, parts = (
+                Watch(len(RATES), Rules(), "negative"),
+                [Watch(len(RATES), Rules(), "touchpoint") for _ in SPOKEN_OF],
+            )
+            about = [rng.binomial(counts.astype(int), share) for share in SPOKEN_OF]
+            negative, bad = unhappy(rng, counts), [unhappy(rng, part) for part in about]
+            for now in range(HISTORY_H, HISTORY_H + MONTH_H):
+                if not whole.hour(
+                    negative, now, counts
+                ):  # while all of it is criticised more, that of a part is no news
+                    for watch, of_it, part in zip(parts, bad, about, strict=True):
+                        watch.hour(of_it, now, part)
+            alarms["negative"][name] += len(whole.events)
+            alarms["touchpoint"][name] += sum(len(watch.events) for watch in parts)
+            begin = HISTORY_H + 24 + int(rng.integers(0, WEEK_H))
+            doubled, watch = unhappy(rng, counts, (begin, 2.0)), Watch(len(RATES), Rules(), "negative")
+            for now in range(begin, begin + SPIKE_H):
+                watch.hour(doubled, now, counts)
+            found[name].append(watch.events[0][0] - begin + 1 if watch.events else None)
+    for kind, by_brand in alarms.items():
+        told = ", ".join(f"{name} {each}" for name, each in by_brand.items())
+        print(f"{kind}: {sum(by_brand.values()) / seeds:.2f} false alarms a month, {SHARES[kind]:g} promised ({told})")
+    for name, delays in found.items():
+        hours = [delay for delay in delays if delay is not None]
+        print(
+            f"share doubled for a day, {name}: {len(hours) / seeds:.0%}"
+            + (f", {np.median(hours):.0f} h" if hours else "")
+        )
+
+
+def unhappy(rng: np.random.Generator, counts: np.ndarray, worse: tuple[int, float] | None = None) -> np.ndarray:
+    """The negative among the posts: a fifth, more or less by hour of the day, day and week (logistic-normal).
+
+    `worse`: the hour from which on a day's share is so many times what it would be.
+    """
+    hours = np.arange(len(counts))
+    varied = [np.repeat(rng.normal(0, s, len(hours) // each + 1), each)[: len(hours)]
+              for each, s in ((WEEK_H, 0.1), (24, 0.25))]  # fmt: skip
+    share = 1 / (1 + np.exp(1.39 - 0.15 * np.sin(hours / 24 * 2 * np.pi) - varied[0] - varied[1]))
+    if worse:
+        share[worse[0] : worse[0] + SPIKE_H] *= worse[1]
+    return rng.binomial(counts.astype(int), share.clip(max=1))
 
 
 def cost() -> None:
@@ -212,7 +289,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--cost", action="store_true")
     parser.add_argument("--topics", action="store_true")
+    parser.add_argument("--criticism", action="store_true")
     arguments = parser.parse_args()
+    if arguments.criticism:
+        criticism(arguments.seeds)
+        return
     if arguments.topics:
         topics(arguments.seeds)
         return

@@ -110,6 +110,54 @@ def test_in_a_quiet_month_there_are_no_more_false_alarms_than_allowed() -> None:
     assert alarms <= 8  # of four expected at most; nine or more come in 2 % of such months
 
 
+# --- the test of a part ---
+
+
+def parts(rng: np.random.Generator, rate: float, share: float, spread: float, hours: int) -> tuple[Any, Any]:
+    """Posts by the hour, and the negative ones: a share that varies from day to day."""
+    whole = rng.poisson(rate, hours).astype(float)
+    days = (
+        rng.beta(share / spread, (1 - share) / spread, hours // 24 + 1) if spread else np.full(hours // 24 + 1, share)
+    )
+    return whole, rng.binomial(whole.astype(int), np.repeat(days, 24)[:hours]).astype(float)
+
+
+def rows(series: Any, now: int) -> Any:
+    return np.array([series[now - 168 * k - 167 : now - 168 * k + 1][::-1] for k in range(9)])
+
+
+def test_a_part_of_posts_that_are_alike_proves_less_than_as_many_independent_ones() -> None:
+    rng, found = np.random.default_rng(5), {}
+    for spread in (0.0, 0.05):
+        whole, part = parts(rng, 40, 0.2, spread, 9 * 168)
+        part[-24:] = np.round(0.3 * whole[-24:])
+        look = unusual.share_look(rows(part, 9 * 168 - 1), rows(whole, 9 * 168 - 1), 24)
+        assert look is not None
+        found[spread] = look.p
+    assert found[0.0] < 1e-4 < 1e-2 < found[0.05]
+
+
+@pytest.mark.parametrize(("rate", "spread"), [(0.3, 0.0), (2, 0.02), (30, 0.02), (200, 0.01)])
+def test_the_chance_of_a_part_is_no_smaller_than_it_is(rate: float, spread: float) -> None:
+    """In quiet weeks a chance of p comes up in p of independent looks at most; here one look a day."""
+    rng, number, seen = np.random.default_rng(9), 0, {0.05: 0, 0.005: 0}
+    whole, part = parts(rng, rate, 0.25, spread, (9 * 7 + 1500) * 24)
+    for now in range(9 * 168 + 23, len(whole), 24):
+        look = unusual.share_look(rows(part, now), rows(whole, now), 24)
+        assert look is not None
+        number += 1
+        for p in seen:
+            seen[p] += look.p <= p
+    for p, times in seen.items():
+        assert times <= p * number + 3 * math.sqrt(p * number), (p, times, number)
+
+
+@pytest.mark.parametrize("part", [np.zeros((9, 168)), np.full((9, 168), np.nan)])
+def test_of_nothing_no_part_is_told(part: Any) -> None:
+    assert list(unusual.share_looks(part, part, 1)) == []
+    assert unusual.share_look(part, part, 24) is None
+
+
 # --- what is found in a database ---
 
 
@@ -197,6 +245,21 @@ def test_more_criticism_is_found_where_posts_are_as_many_as_ever(weeks: Weeks) -
     figures = found["negative"].found
     assert figures["share"] > 2 * figures["usual_share"]
     assert "soup" in " ".join(term for term, _ in figures["terms"])
+
+
+def test_a_larger_part_that_is_negative_is_found_where_posts_vary_too_much_to_tell_by_their_number(
+    weeks: Weeks,
+) -> None:
+    """Every other day five times the posts: so many negative ones are nothing new, so large a part of all is."""
+    end = NOW.replace(minute=0)
+    for day in range(0, 6 * 7, 2):
+        times = [end - timedelta(hours=24 * day + n + 1, minutes=5) for n in range(24) for _ in range(8)]
+        bad = len(times) * (3 if day == 0 else 1) // 8
+        weeks.say(times[bad:], ["a walk by the sea"] * (len(times) - bad))
+        weeks.say(times[:bad], ["cold soup again"] * bad, negative=True)
+    found = {event.kind: event for event in noticed(weeks)}
+    figures = found["negative"].found
+    assert figures["share"] > 2 * figures["usual_share"]
 
 
 def test_criticism_of_one_touchpoint_is_found_in_a_brand_with_much_of_it(weeks: Weeks) -> None:

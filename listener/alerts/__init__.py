@@ -22,9 +22,10 @@ Subject = tuple[str, str, str]  # kind, brand, about
 
 # How the false alarms that are allowed are divided among the kinds.
 SHARES: Mapping[Kind, float] = {"mentions": 0.4, "negative": 0.2, "touchpoint": 0.2, "topic": 0.2}
+CRITICISM = ("negative", "touchpoint")  # looked at in two ways: how many posts, and which part of all
 TOPIC_H = 24
 LONGEST = timedelta(days=7)  # what has been so for a week is the new usual
-_MORE_NEGATIVE = 1.2  # a share of criticism that is hardly larger is a matter of more posts, not of worse ones
+MORE_NEGATIVE = 1.2  # a share of criticism that is hardly larger is a matter of more posts, not of worse ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Rules:
     cool_down: timedelta = timedelta(days=1)
 
     def threshold(self, kind: Kind, brands: int, window_h: int) -> float:
-        series = brands * (len(TOUCHPOINTS) if kind == "touchpoint" else 1)
+        series = brands * (len(TOUCHPOINTS) if kind == "touchpoint" else 1) * (2 if kind in CRITICISM else 1)
         return unusual.threshold(self.false_alarms * SHARES[kind], series, window_h)
 
 
@@ -101,32 +102,39 @@ class _Looking:
             return event.kind in SHARES
         if event.brand not in self.brands:
             return True
-        look = unusual.look(self._weeks(event.subject), int(event.found["window_h"]))
-        return look is None or look.p > unusual.BACK
+        window = int(event.found["window_h"])
+        looks = [unusual.look(self._weeks(event.subject), window)]
+        if event.kind in CRITICISM:
+            looks.append(unusual.share_look(self._weeks(event.subject), self._read(event.subject), window))
+        return all(look is None or look.p > unusual.BACK for look in looks)
 
     def _count(self, subject: Subject) -> Found | None:
         """The surest of the windows in which a series stands out."""
         kind, brand, about = subject
-        column = _column(kind)
-        if not self._is_open(subject) and self._lately(brand, about, column) >= self.rules.least:
-            weeks = self._weeks(subject)
+        if not self._is_open(subject) and self._lately(brand, about, _column(kind)) >= self.rules.least:
             found = [
                 look
-                for look in unusual.looks(weeks, self.rules.least)
+                for look in self._looks(subject)
                 if look.p < self.rules.threshold(kind, len(self.brands), look.window_h)  # type: ignore[arg-type]
             ]
             if found:
                 return self._told(subject, min(found, key=lambda look: (look.p, look.window_h)))
         return None
 
+    def _looks(self, subject: Subject) -> Iterator[Look]:
+        weeks = self._weeks(subject)
+        yield from unusual.looks(weeks, self.rules.least)
+        if subject[0] in CRITICISM:
+            yield from unusual.share_looks(weeks, self._read(subject), self.rules.least)
+
     def _told(self, subject: Subject, look: Look) -> Found | None:
         kind, brand, about = subject
         until, since = self.frame.end, self.frame.end - timedelta(hours=look.window_h)
         share: dict[str, float | None] = {}
-        if kind != "mentions":
-            share = self._shares(brand, about, look)
+        if kind in CRITICISM:
+            share = self._shares(subject, look)
             now, usual = share["share"], share["usual_share"]
-            if now is not None and usual is not None and now < _MORE_NEGATIVE * usual:
+            if now is not None and usual is not None and now < MORE_NEGATIVE * usual:
                 return None
         found = causes.cause(self.reader, brand, since, until, kind, about, look.weeks)
         figures = {
@@ -136,16 +144,13 @@ class _Looking:
         }  # fmt: skip
         return Found(subject, since, figures)
 
-    def _shares(self, brand: str, about: str, look: Look) -> dict[str, float | None]:
+    def _shares(self, subject: Subject, look: Look) -> dict[str, float | None]:
         """The share of negative posts among those that could be read: now, and in the same hours of earlier weeks."""
-        posts, negative, unread = (
-            hours.weeks(self.reader, self.frame, brand, about, column) for column in ("posts", "negative", "unread")
-        )
-        read, window = posts - unread, look.window_h
-        now, before = float(read[0, :window].sum()), _total(read[1:, :window])
+        negative, read = self._weeks(subject), self._read(subject)
+        now, before = (_total(read[rows, : look.window_h]) for rows in (slice(1), slice(1, None)))
         return {
-            "share": round(float(negative[0, :window].sum()) / now, 3) if now else None,
-            "usual_share": round(_total(negative[1:, :window]) / before, 3) if before else None,
+            "share": round(_total(negative[:1, : look.window_h]) / now, 3) if now else None,
+            "usual_share": round(_total(negative[1:, : look.window_h]) / before, 3) if before else None,
         }
 
     def _topics(self, brand: str, told: set[str]) -> Iterator[Found]:
@@ -175,7 +180,11 @@ class _Looking:
     def _lately(self, brand: str, about: str, column: Column) -> int:
         return hours.lately(self.reader, self.frame, brand, about, column, max(unusual.WINDOWS_H))
 
-    def _weeks(self, subject: Subject) -> Weeks:
+    def _read(self, subject: Subject) -> Weeks:
+        """The posts that the model could read."""
+        return self._weeks(subject, "posts") - self._weeks(subject, "unread")
+
+    def _weeks(self, subject: Subject, column: Column | None = None) -> Weeks:
         kind, brand, about = subject
         past = [
             (event.began_at, event.ended_at)
@@ -185,7 +194,7 @@ class _Looking:
             and event.ended_at - event.noticed_at < LONGEST
             and (event.subject == subject or event.kind == "mentions")
         ]
-        return hours.weeks(self.reader, self.frame, brand, about, _column(kind), past)
+        return hours.weeks(self.reader, self.frame, brand, about, column or _column(kind), past)
 
     def _is_open(self, subject: Subject) -> bool:
         """Whether an event on the subject goes on or is over for less than the cool-down."""

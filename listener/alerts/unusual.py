@@ -4,6 +4,10 @@ Counts of posts vary more than chance alone allows. They are taken as negative b
 varies by a gamma of shape r, the same for all weeks. Given the sum of all weeks, the share of the last one is then
 beta-binomial whatever the rate is, so the test needs no estimate of the rate and is exact for a rare brand as well. r
 is estimated by moments over all hours of the week, on the safe side.
+
+Criticism is looked at in a second way: which part of the posts is negative. Posts of one day are alike, so that n of
+them tell as much as n / (1 + (n - 1) rho) independent ones (the design effect of cluster sampling, Kish 1965). rho is
+estimated like r; with numbers so reduced the present part is beta-binomial, given what the earlier weeks tell.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ BACK = 0.05  # an event is over when its count is one that every twentieth quiet
 _MONTH_H = 720
 _LEAST_VARIATION, _MOST_VARIATION = 0.01, 10.0  # 1/r: nobody's rate is the same in every week
 _UNKNOWN = 1.0  # of a series too rare to tell
+_LEAST_ALIKE, _MOST_ALIKE = 0.002, 0.5  # rho: no brand's share of criticism is the same every day
 _Z90 = 1.2815515655446004
 
 Weeks = NDArray[np.float64]
@@ -74,6 +79,31 @@ def look(weeks: Weeks, window: int, ratio: float = 1.0) -> Look | None:
     return Look(window, seen, usual, int(past.min()), int(past.max()), len(past), p)
 
 
+def share_looks(part: Weeks, whole: Weeks, least: int, windows: tuple[int, ...] = WINDOWS_H) -> Iterator[Look]:
+    """The same as `looks` for which part of the posts of a series is of a kind; both are as `looks` takes them."""
+    for window in windows:
+        found = share_look(part, whole, window, LEAST_RATIO)
+        if found is not None and found.seen >= least and found.p < 1:
+            yield found
+
+
+def share_look(part: Weeks, whole: Weeks, window: int, ratio: float = 1.0) -> Look | None:
+    """The part in one window and its chance, 1 up to `ratio` times the usual part; None as for `look`."""
+    seen, now = int(np.nansum(part[0, :window])), float(np.nansum(whole[0, :window]))
+    parts, wholes = (each[1:, :window].sum(axis=1) for each in (part, whole))
+    there = ~np.isnan(parts + wholes)
+    parts, wholes = parts[there], wholes[there]
+    if len(parts) < LEAST_WEEKS or not wholes.sum():
+        return None
+    usual, p = float(parts.sum() / wholes.sum()), 1.0
+    if seen and seen / now >= ratio * usual:
+        rho = likeness(part[1:], whole[1:], window)
+        tells, told = now / (1 + (now - 1) * rho), float((wholes / (1 + np.maximum(wholes - 1, 0) * rho)).sum())
+        other = (1 - usual) * told + 0.5
+        p = _tail(math.floor(seen / now * tells), math.floor(tells), usual * told + 0.5, other)
+    return Look(window, seen, float(parts.mean()), int(parts.min()), int(parts.max()), len(parts), p)
+
+
 def threshold(false_alarms: float, series: int, window: int) -> float:
     """The chance below which a look is told of, so that so many false alarms a month are to be expected at most.
 
@@ -96,13 +126,33 @@ def variation(past: Weeks, window: int) -> float:
     if not sums.size:
         return _UNKNOWN
     mean, variance = np.nanmean(sums, axis=0), np.nanvar(sums, axis=0, ddof=1)
-    free = max(float((number - 1).sum()) / window, 2.0)
-    surely = 1 / max(1 - 2 / (9 * free) - _Z90 * math.sqrt(2 / (9 * free)), 0.3) ** 3
+    surely = _upper(max(float((number - 1).sum()) / window, 2.0))
     squares = float((mean**2 - variance / number).sum())
     if squares <= 0:
         return _UNKNOWN
     found = float((surely * variance - mean).sum()) / squares
     return min(max(found, _LEAST_VARIATION), _MOST_VARIATION)
+
+
+def likeness(part: Weeks, whole: Weeks, window: int) -> float:
+    """rho of the part in counts of `window` hours, which divides a day: how much more it varies than by chance.
+
+    Moments over windows side by side (Pearson's statistic), that at its upper 90 % limit.
+    """
+    parts, wholes = (each.reshape(-1, window).sum(axis=1) for each in (part, whole))
+    there = wholes > 0  # NaN is not
+    parts, wholes = parts[there], wholes[there]
+    mean, pairs = parts.sum() / max(wholes.sum(), 1), float((wholes - 1).sum())
+    free = len(parts) - 1
+    if free < 2 or not pairs or not 0 < mean < 1:
+        return _MOST_ALIKE
+    squares = float(((parts - wholes * mean) ** 2 / (wholes * mean * (1 - mean))).sum())
+    return min(max((_upper(free) * squares - free) / pairs, _LEAST_ALIKE), _MOST_ALIKE)
+
+
+def _upper(free: float) -> float:
+    """By what a variance with so many degrees of freedom is multiplied to be its upper 90 % limit."""
+    return float(1 / max(1 - 2 / (9 * free) - _Z90 * math.sqrt(2 / (9 * free)), 0.3) ** 3)
 
 
 def _sums(values: NDArray[Any], window: int) -> NDArray[Any]:
@@ -114,18 +164,22 @@ def _sums(values: NDArray[Any], window: int) -> NDArray[Any]:
 
 def chance(seen: int, past: int, weeks: int, shape: float) -> float:
     """P(X >= seen) of X ~ beta-binomial(seen + past; shape, weeks * shape): the present among all weeks."""
-    number, other = seen + past, weeks * shape
+    return _tail(seen, seen + past, shape, weeks * shape)
+
+
+def _tail(seen: int, number: int, one: float, other: float) -> float:
+    """P(X >= seen) of X ~ beta-binomial(number; one, other)."""
     if seen <= 0:
         return 1.0
     term = math.exp(
-        math.lgamma(number + 1) - math.lgamma(seen + 1) - math.lgamma(past + 1)
-        + math.lgamma(seen + shape) + math.lgamma(past + other) - math.lgamma(number + shape + other)
-        + math.lgamma(shape + other) - math.lgamma(shape) - math.lgamma(other)
+        math.lgamma(number + 1) - math.lgamma(seen + 1) - math.lgamma(number - seen + 1)
+        + math.lgamma(seen + one) + math.lgamma(number - seen + other) - math.lgamma(number + one + other)
+        + math.lgamma(one + other) - math.lgamma(one) - math.lgamma(other)
     )  # fmt: skip
     total = 0.0
     for each in range(seen, number + 1):
         total += term
         if each == number or term <= total * 1e-12:
             break
-        term *= (number - each) / (each + 1) * (each + shape) / (number - each - 1 + other)
+        term *= (number - each) / (each + 1) * (each + one) / (number - each - 1 + other)
     return min(total, 1.0)
