@@ -76,8 +76,8 @@ def side_by_side(path: Path, replies: Sequence[corpus.Reply]) -> float:
 
     judging = Thread(target=judge)
     began = time.perf_counter()
-    judging.start()
     with opened(path) as store:
+        judging.start()  # now that there is a database
         for reply in replies:
             page = Page(tuple(made.post for made in reply.posts))
             store.save_page(reply.source, page, [made.links for made in reply.posts], reply.now)

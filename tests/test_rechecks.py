@@ -41,7 +41,8 @@ def place(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     def fetch(settings: Any, cursor: Any, get: Any, now: datetime, name: str) -> Iterator[Page]:
         yield Page(tuple(place.posts.values()), {"at": 1})
 
-    def recheck(settings: Any, native_ids: Any, get: Any, now: datetime, name: str) -> Iterator[Page]:
+    def recheck(settings: Any, cursor: Any, native_ids: Any, get: Any, now: datetime, name: str) -> Iterator[Page]:
+        assert cursor == {"at": 1}, "it is told how far was read"
         place.asked.append(list(native_ids))
         if place.error:
             raise place.error
@@ -206,7 +207,9 @@ def test_terms_that_let_nobody_keep_unseen_posts_are_kept(place, config, store) 
     fill(place, "1", "2")
     collect(store, config, NOW)
     nothing_new(place)
-    place.module.recheck = lambda settings, ids, *_: iter([Page((), verified=tuple(i for i in ids if i == "1"))])
+    place.module.recheck = lambda settings, cursor, ids, *_: iter(
+        [Page((), verified=tuple(i for i in ids if i == "1"))]
+    )
     for day in range(1, 30):
         collect(store, config, NOW + day * DAY)
         assert pipeline.purge(store, config, NOW + day * DAY) == {}
