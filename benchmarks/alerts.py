@@ -145,9 +145,8 @@ def planted(seeds: int, times: float, rules: Rules) -> dict[str, list[int | None
 
 
 def criticism(seeds: int) -> None:
-    """False alarms of `negative` and `touchpoint` in quiet months, and how often a doubled share is found in a day."""
+    """False alarms of `negative` and `touchpoint` in quiet months; then `turned`."""
     alarms: dict[str, dict[str, int]] = {"negative": defaultdict(int), "touchpoint": defaultdict(int)}
-    found: dict[str, list[int | None]] = defaultdict(list)
     for seed in range(seeds):
         for number, (name, rate) in enumerate(RATES.items()):
             rng = np.random.default_rng([seed, number, 7])
@@ -166,20 +165,30 @@ def criticism(seeds: int) -> None:
                         watch.hour(of_it, now, part)
             alarms["negative"][name] += len(whole.events)
             alarms["touchpoint"][name] += sum(len(watch.events) for watch in parts)
-            begin = HISTORY_H + 24 + int(rng.integers(0, WEEK_H))
-            doubled, watch = unhappy(rng, counts, (begin, 2.0)), Watch(len(RATES), Rules(), "negative")
-            for now in range(begin, begin + SPIKE_H):
-                watch.hour(doubled, now, counts)
-            found[name].append(watch.events[0][0] - begin + 1 if watch.events else None)
     for kind, by_brand in alarms.items():
         told = ", ".join(f"{name} {each}" for name, each in by_brand.items())
         print(f"{kind}: {sum(by_brand.values()) / seeds:.2f} false alarms a month, {SHARES[kind]:g} promised ({told})")
-    for name, delays in found.items():
-        hours = [delay for delay in delays if delay is not None]
-        print(
-            f"share doubled for a day, {name}: {len(hours) / seeds:.0%}"
-            + (f", {np.median(hours):.0f} h" if hours else "")
-        )
+    turned()
+
+
+def turned(cases: int = 24) -> None:
+    """How often a day is found on which the share doubles: by the number of negative posts alone, and by both tests."""
+    for name, rate in RATES.items():
+        told = []
+        for by_share in (False, True):
+            hours = []
+            for seed in range(cases):
+                rng = np.random.default_rng([seed, int(rate * 24), 8])
+                counts = posts(rng, rate, HISTORY_H + 400)
+                begin = HISTORY_H + 24 + int(rng.integers(0, WEEK_H))
+                negative = unhappy(rng, counts, (begin, 2.0))
+                # Each of two tests has half of the allowance; one alone has all of it.
+                watch = Watch(len(RATES), Rules(false_alarms=1.0 if by_share else 2.0), "negative")
+                for now in range(begin, begin + SPIKE_H):
+                    watch.hour(negative, now, counts if by_share else None)
+                hours += [watch.events[0][0] - begin + 1] if watch.events else []
+            told.append(f"{len(hours)} of {cases}" + (f", {np.median(hours):.0f} h" if hours else ""))
+        print(f"share doubled for a day, {name}: by number alone {told[0]}; by share too {told[1]}", flush=True)
 
 
 def unhappy(rng: np.random.Generator, counts: np.ndarray, worse: tuple[int, float] | None = None) -> np.ndarray:
