@@ -103,9 +103,10 @@ class _Looking:
         if event.brand not in self.brands:
             return True
         window = int(event.found["window_h"])
-        looks = [unusual.look(self._weeks(event.subject), window)]
+        weeks = self._weeks(event.subject)
+        looks = [unusual.look(weeks, window)]
         if event.kind in CRITICISM:
-            looks.append(unusual.share_look(self._weeks(event.subject), self._read(event.subject), window))
+            looks.append(unusual.share_look(weeks, self._read(event.subject), window))
         return all(look is None or look.p > unusual.BACK for look in looks)
 
     def _count(self, subject: Subject) -> Found | None:

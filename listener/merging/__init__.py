@@ -183,7 +183,7 @@ def _bring(
     merged.new += len(new)
     merged.updated += sum((mine.row, mine.brands) != (after.row, after.brands) for mine, after in changed)
     merged.deleted += pages.delete(connection, gone, now)
-    merged.verdicts += writing.write(connection, new, changed, in_charge)
+    merged.verdicts += writing.write(connection, new, changed)
 
 
 def _outlived(mine: Version, theirs: Version) -> bool:

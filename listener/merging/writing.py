@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from listener.merging.joining import Row, Version
@@ -30,12 +30,7 @@ WHERE id = ? AND copy_of IS NULL AND deleted_at IS NULL
 _FOLDED = "SELECT id FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND copy_of IS NOT NULL"
 
 
-def write(
-    connection: sqlite3.Connection,
-    new: Sequence[Version],
-    changed: Sequence[tuple[Version, Version]],
-    in_charge: str | None,
-) -> int:
+def write(connection: sqlite3.Connection, new: Sequence[Version], changed: Sequence[tuple[Version, Version]]) -> int:
     """Writes new posts and those that changed (before, after); returns how many verdicts were taken."""
     (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM posts").fetchone()
     added = dict(enumerate(new, last + 1))
@@ -59,7 +54,7 @@ def write(
         copies.release(connection, speaking)
         copies.fold(connection, [*speaking, *added])
         _keep_copies(connection, added)
-    _queue(connection, known | added, in_charge)
+    backlog.renew(connection, known | added)
     return len(taken)
 
 
@@ -117,16 +112,3 @@ def _keep_copies(connection: sqlite3.Connection, added: Mapping[int, Version]) -
     connection.executemany(_KEEP_COPY, rows)
     asked = json.dumps([post_id for *_, post_id in rows])
     copies.unsign(connection, [post_id for (post_id,) in connection.execute(_FOLDED, (asked,))])
-
-
-def _queue(connection: sqlite3.Connection, posts: Mapping[int, Version], in_charge: str | None) -> None:
-    """Those wait that have no verdict on their text, or one by a model that is not in charge."""
-    backlog.remove(connection, posts)
-    backlog.add(connection, _unjudged(posts, in_charge))
-
-
-def _unjudged(posts: Mapping[int, Version], in_charge: str | None) -> Iterable[int]:
-    for post_id, each in posts.items():
-        verdict = each.verdict
-        if not verdict or verdict["text_hash"] != each.row["text_hash"] or in_charge not in (None, verdict["model"]):
-            yield post_id

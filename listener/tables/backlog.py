@@ -23,13 +23,16 @@ WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL AND expired_
 
 _REMOVE = "DELETE FROM pending WHERE post_id IN (SELECT value FROM json_each(?))"
 
-# `IS NOT` holds for a post without a verdict too.
+# `IS NOT` holds for a post without a verdict too. Without a model in charge any verdict on the present text will do.
 _UNJUDGED = """
 FROM posts p LEFT JOIN verdicts v ON v.post_id = p.id
-WHERE p.deleted_at IS NULL AND p.expired_at IS NULL AND (v.model IS NOT ? OR v.text_hash IS NOT p.text_hash)
+WHERE p.deleted_at IS NULL AND p.expired_at IS NULL
+    AND (v.model IS NOT coalesce(?, v.model) OR v.text_hash IS NOT p.text_hash)
 """
 
 _REFILL = f"INSERT INTO pending (post_id, at) SELECT p.id, coalesce(p.created_at, p.collected_at) {_UNJUDGED}"
+
+_RENEW = f"{_REFILL} AND p.id IN (SELECT value FROM json_each(?))"  # noqa: S608  # of the lines above
 
 _WAITING = "SELECT p.id, p.title, p.text, p.lang, p.text_hash FROM pending q CROSS JOIN posts p ON p.id = q.post_id"
 _NEWEST = f"{_WAITING} ORDER BY q.at DESC, q.post_id DESC LIMIT ?"
@@ -42,6 +45,14 @@ def add(connection: sqlite3.Connection, post_ids: Iterable[int]) -> None:
 
 def remove(connection: sqlite3.Connection, post_ids: Iterable[int]) -> None:
     connection.execute(_REMOVE, (json.dumps(list(post_ids)),))
+
+
+def renew(connection: sqlite3.Connection, post_ids: Iterable[int]) -> None:
+    """Queues those of these posts that wait, and no other: one whose old text is back has its verdict already."""
+    chosen = list(post_ids)
+    remove(connection, chosen)
+    in_charge = connection.execute("SELECT value FROM meta WHERE key = 'model'").fetchone()
+    connection.execute(_RENEW, (in_charge and in_charge[0], json.dumps(chosen)))
 
 
 def refill(connection: sqlite3.Connection, model: str) -> None:

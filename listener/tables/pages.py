@@ -150,7 +150,7 @@ def _update(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links, li
             overruling.end(connection, retold, "edited", now)
             connection.executemany(_UPDATE, changed)
             _relink(connection, relinked)
-        backlog.add(connection, retold)
+        backlog.renew(connection, retold)
     return len(edited)
 
 
