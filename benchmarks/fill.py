@@ -102,7 +102,7 @@ def in_bulk(store: Store, replies: Iterable[corpus.Reply], told: Callable[[int],
                 post_row(reply.source, made.post, reply.now, ZONE, privacy) | {"id": post_id}
                 for post_id, made in zip(ids, reply.posts, strict=True)
             ]
-            connection.executemany(pages._INSERT, rows)
+            connection.executemany(pages._INSERT, map(pages._VALUES, rows))
             connection.executemany(
                 pages._LINK,
                 [(made.number + 1, brand, why) for made in reply.posts for brand, why in made.links.items()],
@@ -128,7 +128,7 @@ def _judged(row: Mapping[str, Any], made: corpus.Made, now: datetime) -> dict[st
     """What the store keeps of the post's verdict."""
     scores = made.scores
     if id(scores) not in _ROWS:
-        _ROWS[id(scores)] = scores, verdict_row(Verdict(0, MODEL, "", scores), now)
+        _ROWS[id(scores)] = scores, verdict_row(Verdict(0, MODEL, "", scores), stamp(now))
     return _ROWS[id(scores)][1] | {"post_id": row["id"], "text_hash": row["text_hash"], "judged_at": stamp(now)}
 
 

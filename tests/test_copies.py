@@ -205,16 +205,16 @@ def test_how_many_copies_are_found() -> None:
     rng = random.Random(7)
     words = [f"word{n}" for n in range(3000)]
 
-    def text(changed: int, base: list[str]) -> copies._Text:
+    def text(changed: int, base: list[str]) -> copies.Text:
         told = list(base)
         for at in rng.sample(range(len(told)), changed):
             told[at] = rng.choice(words)
-        return copies._Text(1, "", "", "post", "s", "", None, "2026-11-20T10:00:00Z", "[]", tuple(told))
+        return copies.Text("", "", "post", "s", "", None, "2026-11-20T10:00:00Z", (), told)
 
     found = 0
     for _ in range(300):
         base = [rng.choice(words) for _ in range(60)]
         first, second, stranger = text(0, base), text(1, base), text(0, rng.sample(words, 60))
-        found += bool(set(copies._bands(first)) & set(copies._bands(second)))
-        assert not set(copies._bands(first)) & set(copies._bands(stranger))
+        found += bool(set(first.bands) & set(second.bands))
+        assert not set(first.bands) & set(stranger.bands)
     assert found >= 297

@@ -52,7 +52,7 @@ def write(connection: sqlite3.Connection, new: Sequence[Version], changed: Seque
         _judge(connection, taken)
         _correct(connection, known | added)
         copies.release(connection, speaking)
-        copies.fold(connection, [*speaking, *added])
+        copies.fold(connection, copies.read(connection, [*speaking, *added]))
         _keep_copies(connection, added)
     backlog.renew(connection, known | added)
     return len(taken)

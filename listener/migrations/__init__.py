@@ -236,7 +236,7 @@ def _explanation(error: sqlite3.DatabaseError, path: Path) -> str | None:
 
 def stamp(moment: datetime) -> str:
     """A moment as the database writes it: '2026-11-22T06:30:00Z'. Sorts as text."""
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    return moment.astimezone(UTC).isoformat()[:19] + "Z"
 
 
 def moment_of(text: str | None) -> datetime | None:

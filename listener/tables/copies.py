@@ -13,9 +13,13 @@ import re
 import sqlite3
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property, lru_cache
+from itertools import chain
+from typing import Any
 
 from listener.migrations import stamp
 from listener.text import model_input
@@ -33,7 +37,7 @@ METHOD = "1"  # to be changed with the way bands are made: all are made anew the
 
 _READ = """
 SELECT id, title, text, url, kind, source, federated_id, rating, collected_at,
-    (SELECT json_group_array(brand) FROM (SELECT brand FROM mentions WHERE post_id = posts.id ORDER BY brand))
+    (SELECT json_group_array(brand) FROM mentions WHERE post_id = posts.id) AS brands
 FROM posts WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL AND expired_at IS NULL ORDER BY id
 """
 
@@ -108,9 +112,10 @@ SELECT id FROM posts WHERE copy_of IS NULL AND deleted_at IS NULL AND expired_at
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
-    post_id: int
+@dataclass(frozen=True)
+class Text:
+    """What a post is compared by. `brands` in the order of the alphabet."""
+
     title: str
     url: str
     kind: str
@@ -118,19 +123,49 @@ class _Text:
     federated_id: str
     rating: float | None
     collected_at: str
-    brands: str
-    words: tuple[str, ...]
+    brands: tuple[str, ...]
+    words: list[str]
 
     @property
     def week(self) -> int:
         """The number of the week it came in."""
-        return int(datetime.fromisoformat(self.collected_at).timestamp()) // _WEEK_S
+        return _week(self.collected_at)
 
     @property
-    def pieces(self) -> frozenset[str]:
+    def pieces(self) -> list[str]:
         """The runs of three words, which a text is compared by."""
-        runs = zip(self.words, self.words[1:], self.words[2:], strict=False)
-        return frozenset([f"{first} {second} {third}" for first, second, third in runs])
+        return list(map(" ".join, zip(self.words, self.words[1:], self.words[2:], strict=False)))
+
+    @cached_property
+    def bands(self) -> list[int]:
+        """32 bits for each band of the text's signature; none of a text too short to be told by. Two texts share a
+        band with the chance told at `_BANDS`.
+        """
+        import rensa
+
+        if len(self.words) < LEAST_WORDS:
+            return []
+        signature = rensa.RMinHash(num_perm=_BANDS * _ROWS, seed=_SEED)
+        signature.update(self.pieces)
+        rows, size = array("I", signature.digest()).tobytes(), 4 * _ROWS
+        return [zlib.crc32(rows[size * band : size * (band + 1)], band) for band in range(_BANDS)]
+
+
+def text_of(row: Mapping[str, Any], brands: Iterable[str]) -> Text:
+    """The text of a post, of which `row` has the columns."""
+    return Text(
+        title=row["title"], url=row["url"], kind=row["kind"], source=row["source"], federated_id=row["federated_id"],
+        rating=row["rating"], collected_at=row["collected_at"], brands=tuple(sorted(brands)),
+        words=re.findall(r"\w+", model_input(row["title"], row["text"]).casefold()),
+    )  # fmt: skip
+
+
+def read(connection: sqlite3.Connection, post_ids: Iterable[int]) -> dict[int, Text]:
+    """The texts of those posts that still have one, by their ids and in their order."""
+    cursor = connection.execute(_READ, (json.dumps(list(post_ids)),))
+    names = [column for column, *_ in cursor.description]
+    rows = [dict(zip(names, row, strict=True)) for row in cursor]
+    return {row["id"]: text_of(row, json.loads(row["brands"])) for row in rows}
 
 
 def of(connection: sqlite3.Connection, post_ids: Iterable[int]) -> list[int]:
@@ -138,36 +173,34 @@ def of(connection: sqlite3.Connection, post_ids: Iterable[int]) -> list[int]:
     return [post_id for (post_id,) in connection.execute(_OF, (json.dumps(list(post_ids)),))]
 
 
-def fold(connection: sqlite3.Connection, post_ids: Iterable[int]) -> int:
+def fold(connection: sqlite3.Connection, texts: Mapping[int, Text]) -> int:
     """Looks for the originals of posts that are new, or were changed and `released`; returns how many are copies."""
-    posts = list(_read(connection, post_ids))
-    asked = json.dumps([post.post_id for post in posts])
+    asked = json.dumps(list(texts))
     same_id, same_address = (
         {post_id for (post_id,) in connection.execute(query, (asked,))} for query in (_WITH_SAME_ID, _WITH_SAME_ADDRESS)
     )
-    bands = {post.post_id: _bands(post) for post in posts}
-    weeks = _weeks(connection, posts)
-    signed = _bands_there(connection, bands.values(), weeks)
-    unsaved: list[tuple[_Text, list[int]]] = []
-    copies = 0
-    for post in posts:
-        own, original = bands[post.post_id], None
-        if post.post_id in same_id:
-            original = _of_same_id(connection, post)
-        if original is None and post.post_id in same_address:
-            original = _of_same_address(connection, post)
-        if original is None and not signed.isdisjoint(own):
-            _sign(connection, unsaved)
-            unsaved = []
-            original = _of_same_words(connection, post, own, weeks)
+    weeks, bands = _weeks(connection, texts.values()), [text.bands for text in texts.values()]
+    signed = _bands_there(connection, bands, weeks)
+    shared = {band for band, texts_of_it in Counter(chain.from_iterable(bands)).items() if texts_of_it > 1}
+    alone: dict[int, Text] = {}  # those of them that are no copies
+    for post_id, text in texts.items():
+        original = None
+        if post_id in same_id:
+            original = _of_same_id(connection, post_id, text)
+        if original is None and post_id in same_address:
+            original = _of_same_address(connection, post_id, text)
+        if original is None and not signed.isdisjoint(text.bands):
+            original = _of_same_words(text, read(connection, _near(connection, post_id, text, weeks)))
+        if original is None and not shared.isdisjoint(text.bands):
+            own = set(text.bands)
+            near = {other: its for other, its in alone.items() if not own.isdisjoint(its.bands)}
+            original = _of_same_words(text, near)
         if original is None:
-            unsaved.append((post, own))
-            signed.update(own)
+            alone[post_id] = text
         else:
-            connection.execute("UPDATE posts SET copy_of = ? WHERE id = ?", (original, post.post_id))
-            copies += 1
-    _sign(connection, unsaved)
-    return copies
+            connection.execute("UPDATE posts SET copy_of = ? WHERE id = ?", (original, post_id))
+    _sign(connection, alone)
+    return len(texts) - len(alone)
 
 
 def release(connection: sqlite3.Connection, post_ids: Sequence[int]) -> None:
@@ -181,7 +214,7 @@ def release(connection: sqlite3.Connection, post_ids: Sequence[int]) -> None:
     for original, heir in heirs.items():
         connection.execute("UPDATE posts SET copy_of = ? WHERE copy_of = ?", (heir, original))
         connection.execute("UPDATE posts SET copy_of = NULL WHERE id = ?", (heir,))
-    _sign(connection, [(post, _bands(post)) for post in _read(connection, heirs.values())])
+    _sign(connection, read(connection, heirs.values()))
 
 
 def unsign(connection: sqlite3.Connection, post_ids: Iterable[int]) -> None:
@@ -198,7 +231,7 @@ def sign_again(connection: sqlite3.Connection) -> None:
     (last,) = connection.execute("SELECT max(collected_at) FROM posts").fetchone()
     asked = {"after": 0, "since": stamp(datetime.fromisoformat(last) - _WINDOW) if last else ""}
     while ids := [post_id for (post_id,) in connection.execute(_TO_SIGN, asked)]:
-        _sign(connection, [(post, _bands(post)) for post in _read(connection, ids)])
+        _sign(connection, read(connection, ids))
         asked["after"] = ids[-1]
 
 
@@ -209,83 +242,68 @@ def let_go(connection: sqlite3.Connection, at_most: int, now: datetime) -> None:
         connection.execute(statement, {"before": before, "posts": at_most, "bands": _BANDS * at_most})
 
 
-def _read(connection: sqlite3.Connection, post_ids: Iterable[int]) -> Iterator[_Text]:
-    for row in connection.execute(_READ, (json.dumps(list(post_ids)),)).fetchall():
-        post_id, title, text, url, kind, source, federated_id, rating, collected_at, brands = row
-        words = tuple(re.findall(r"\w+", model_input(title, text).casefold()))
-        yield _Text(post_id, title, url, kind, source, federated_id, rating, collected_at, brands, words)
+@lru_cache(maxsize=64)
+def _week(collected_at: str) -> int:
+    return int(datetime.fromisoformat(collected_at).timestamp()) // _WEEK_S
 
 
-def _of_same_id(connection: sqlite3.Connection, post: _Text) -> int | None:
-    same = connection.execute(_SAME_ID, (post.federated_id, post.post_id)).fetchone()
+def _of_same_id(connection: sqlite3.Connection, post_id: int, text: Text) -> int | None:
+    same = connection.execute(_SAME_ID, (text.federated_id, post_id)).fetchone()
     return int(same[0]) if same else None
 
 
-def _of_same_address(connection: sqlite3.Connection, post: _Text) -> int | None:
-    near = [row[0] for row in connection.execute(_SAME_ADDRESS, (post.url, post.post_id))]
-    return next((other.post_id for other in _read(connection, near) if _same_page(post, other)), None)
+def _of_same_address(connection: sqlite3.Connection, post_id: int, text: Text) -> int | None:
+    near = [row[0] for row in connection.execute(_SAME_ADDRESS, (text.url, post_id))]
+    return next((other for other, its in read(connection, near).items() if _same_page(text, its)), None)
 
 
-def _of_same_words(
-    connection: sqlite3.Connection, post: _Text, bands: Sequence[int], weeks: Sequence[int]
-) -> int | None:
-    asked = json.dumps(bands), json.dumps(weeks), post.post_id
-    near = [row[0] for row in connection.execute(_SAME_BAND, asked)]
-    for other in _read(connection, near):
-        if _one_voice(post, other) and _in_common(post.pieces, other.pieces) >= ALIKE:
-            return other.post_id
-    return None
+def _of_same_words(text: Text, near: Mapping[int, Text]) -> int | None:
+    mine = set(text.pieces)
+    alike = (one for one, its in near.items() if _one_voice(text, its) and _in_common(mine, set(its.pieces)) >= ALIKE)
+    return next(alike, None)
 
 
-def _one_voice(post: _Text, other: _Text) -> bool:
-    return post.brands == other.brands and post.rating == other.rating
+def _near(connection: sqlite3.Connection, post_id: int, text: Text, weeks: Sequence[int]) -> list[int]:
+    """Stored originals that share a band with the text."""
+    asked = json.dumps(text.bands), json.dumps(weeks), post_id
+    return [other for (other,) in connection.execute(_SAME_BAND, asked)]
 
 
-def _same_page(post: _Text, other: _Text) -> bool:
+def _one_voice(text: Text, other: Text) -> bool:
+    return text.brands == other.brands and text.rating == other.rating
+
+
+def _same_page(text: Text, other: Text) -> bool:
     """Whether two posts of one address are one: a feed may show the title alone, or the beginning of the text."""
-    if not _one_voice(post, other):
+    if not _one_voice(text, other):
         return False
     # One source may give the same address and title to many posts, such as "Status update".
-    if post.source != other.source and post.title and post.title.casefold() == other.title.casefold():
+    if text.source != other.source and text.title and text.title.casefold() == other.title.casefold():
         return True
-    mine, theirs = post.pieces, other.pieces
+    mine, theirs = set(text.pieces), set(other.pieces)
     return min(len(mine), len(theirs)) >= 3 and len(mine & theirs) >= ALIKE * min(len(mine), len(theirs))
 
 
-def _in_common(mine: frozenset[str], theirs: frozenset[str]) -> float:
+def _in_common(mine: set[str], theirs: set[str]) -> float:
     return len(mine & theirs) / (len(mine | theirs) or 1)
 
 
-def _weeks(connection: sqlite3.Connection, posts: Iterable[_Text]) -> list[int]:
+def _weeks(connection: sqlite3.Connection, texts: Iterable[Text]) -> list[int]:
     """Those that stored signatures are of, and these posts."""
-    return list({*(each for (each,) in connection.execute(_WEEKS)), *(post.week for post in posts)})
+    return list({*(each for (each,) in connection.execute(_WEEKS)), *(text.week for text in texts)})
 
 
 def _bands_there(connection: sqlite3.Connection, bands: Iterable[Iterable[int]], weeks: Sequence[int]) -> set[int]:
     """Those of the bands that a stored signature has."""
-    asked = json.dumps(sorted(band for own in bands for band in own)), json.dumps(weeks)
+    asked = json.dumps(sorted(chain.from_iterable(bands))), json.dumps(weeks)
     return {band for (band,) in connection.execute(_BANDS_THERE, asked)}
 
 
-def _sign(connection: sqlite3.Connection, posts: Iterable[tuple[_Text, Sequence[int]]]) -> None:
+def _sign(connection: sqlite3.Connection, texts: Mapping[int, Text]) -> None:
     """Saves the bands of each post."""
-    behind = [(post.post_id, post.week << 32, own) for post, own in posts if own]
-    stored = [(post_id, [week + band for band in own]) for post_id, week, own in behind]
-    signed = [(post_id, json.dumps(own)) for post_id, own in stored]
+    weeks = {post_id: text.week << 32 for post_id, text in texts.items()}
+    stored = {post_id: [weeks[post_id] + band for band in text.bands] for post_id, text in texts.items()}
+    signed = [(post_id, json.dumps(bands)) for post_id, bands in stored.items() if bands]
     connection.executemany("INSERT OR REPLACE INTO signatures VALUES (?, ?)", signed)
-    rows = sorted((band, post_id) for post_id, own in stored for band in own)
+    rows = sorted((band, post_id) for post_id, bands in stored.items() for band in bands)
     connection.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", rows)
-
-
-def _bands(post: _Text) -> list[int]:
-    """32 bits for each band of the text's signature; none of a text too short to be told by. Two texts share a band
-    with the chance told at `_BANDS`.
-    """
-    import rensa
-
-    if len(post.words) < LEAST_WORDS:
-        return []
-    signature = rensa.RMinHash(num_perm=_BANDS * _ROWS, seed=_SEED)
-    signature.update(list(post.pieces))
-    rows, size = array("I", signature.digest()).tobytes(), 4 * _ROWS
-    return [zlib.crc32(rows[size * band : size * (band + 1)], band) for band in range(_BANDS)]

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from listener import crash
 from listener.migrations import stamp
@@ -18,16 +19,19 @@ SELECT id, text_hash FROM posts
 WHERE id IN (SELECT value FROM json_each(?)) AND deleted_at IS NULL AND expired_at IS NULL
 """
 
-_SAVE_VERDICT = """
-INSERT INTO verdicts (post_id, model, text_hash, moment, sentiment, score, confidence, abstained, language, unread,
-    moments, sentiments, judged_at)
-VALUES (:post_id, :model, :text_hash, :moment, :sentiment, :score, :confidence, :abstained, :language, :unread,
-    :moments, :sentiments, :judged_at)
+_COLUMNS = (
+    "post_id", "model", "text_hash", "moment", "sentiment", "score", "confidence", "abstained", "language", "unread",
+    "moments", "sentiments", "judged_at",
+)  # fmt: skip
+_VALUES = itemgetter(*_COLUMNS)
+
+_SAVE_VERDICT = f"""
+INSERT INTO verdicts ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
 ON CONFLICT (post_id) DO UPDATE SET model = excluded.model, text_hash = excluded.text_hash, moment = excluded.moment,
     sentiment = excluded.sentiment, score = excluded.score, confidence = excluded.confidence,
     abstained = excluded.abstained, language = excluded.language, unread = excluded.unread, moments = excluded.moments,
     sentiments = excluded.sentiments, judged_at = excluded.judged_at, judged_by = 'model'
-"""
+"""  # noqa: S608  # names of ours
 
 _FORGET_TOUCHPOINTS = "DELETE FROM verdict_touchpoints WHERE post_id IN (SELECT value FROM json_each(?))"
 
@@ -51,8 +55,10 @@ def save(connection: sqlite3.Connection, verdicts: Sequence[Verdict], now: datet
     present = dict(connection.execute(_PRESENT_TEXTS, (asked,)).fetchall())
     kept = {v.post_id: v for v in verdicts if present.get(v.post_id) == v.text_hash}
     touchpoints = [(post_id, name) for post_id, v in kept.items() for name in v.scores.touchpoints]
+    judged_at = stamp(now)
     with rollups.changing(connection, kept):
-        connection.executemany(_SAVE_VERDICT, [verdict_row(verdict, now) for verdict in kept.values()])
+        rows = (verdict_row(verdict, judged_at) for verdict in kept.values())
+        connection.executemany(_SAVE_VERDICT, map(_VALUES, rows))
         crash.here("verdicts.written")
         connection.execute(_FORGET_TOUCHPOINTS, (json.dumps(list(kept)),))
         connection.executemany("INSERT OR IGNORE INTO verdict_touchpoints VALUES (?, ?)", touchpoints)
