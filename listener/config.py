@@ -295,12 +295,14 @@ def _disagreements(config: Config) -> Iterator[str]:
             brand_query(brand.name, brand.aliases, brand.query, config.privacy.authors)
         except QueryError as error:
             yield f'[[brand]] "{brand.name}" query: {error}'
+    # A folder that is not there, as on a disk that is not mounted, keeps posts from being judged, not from being fetched.
     for language, folder in config.model.languages.items():
-        if not (folder / "config.json").is_file():
+        if folder.is_dir() and not (folder / "config.json").is_file():
             yield f"[model.languages] {language}: there is no model in {folder} (config.json is missing)"
     for head, chosen in config.model.heads.items():
         try:
-            checkpoint.read(head, chosen)
+            if chosen.folder.is_dir():
+                checkpoint.read(head, chosen)
         except ModelError as error:
             yield f"[model.heads.{head}]: {error}"
     for source in config.sources:

@@ -164,6 +164,18 @@ def test_doctor_tells_how_far_verdicts_may_lag_and_who_can_read_the_files(at):
         assert f"{at / name} can be read by other users" in readable
 
 
+@pytest.mark.parametrize("model", ['[model]\nfolder = "away"', '[model.heads.sentiment]\nfolder = "away"',
+                                   '[model.languages]\nde = "away"'])  # fmt: skip
+def test_a_model_whose_disk_is_not_there_keeps_no_post_from_being_fetched(at, model):
+    (at / "listener.toml").write_text(
+        CONFIG + '[[source]]\nname = "file"\nkind = "files"\npaths = ["posts.jsonl"]\n' + model
+    )
+    (run,) = json.loads(listener("collect", "--json").stdout)
+    assert (run["outcome"], run["new"]) == ("ok", 4)
+    assert "away" in listener("classify", code=1).stderr
+    assert re.search(r"wrong +model: .*away", listener("doctor", code=1).stdout)
+
+
 def test_doctor_sees_a_damaged_database(at):
     listener("import", "posts.jsonl", "--source", "survey")
     (at / "listener.db").write_bytes(b"no database at all" * 500)

@@ -385,7 +385,6 @@ def test_a_whole_head_is_taken(complaint):
     ("lines", "said"),
     [
         ("", "[model.heads.sentiment]: folder is missing: The model's folder"),
-        ('folder = "none"', "there is no folder"),
         ('folder = "."', "holds no Hugging Face model: config.json is missing"),
         ('folder = "stars"', "say under labels what its 1 star, 2 stars, 3 stars, 4 stars, 5 stars are of ours "
          '(negative, neutral, positive), as "1 star" = "negative"'),

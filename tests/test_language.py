@@ -268,6 +268,7 @@ def test_a_model_says_which_languages_it_knows(copy):
     ],
 )
 def test_wrong_languages_are_named_with_their_remedy(tmp_path, body, said):
+    (tmp_path / "m").mkdir()
     (tmp_path / "listener.toml").write_text(body)
     with pytest.raises(ConfigError, match=said):
         configuration.load(tmp_path / "listener.toml")

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from posting import NOW, OSLO, counted_rollup, judge, opened, post, save, stored_rollup
@@ -98,6 +100,19 @@ def test_eight_writers_at_once_all_succeed_from_a_file_that_was_not_there(path: 
         assert store.connection.execute("SELECT count(*) FROM posts").fetchone() == (8 * 12 + 12,)
         assert store.count_pending("m1") == 0
         assert stored_rollup(store.connection) == counted_rollup(store.connection)
+
+
+def test_many_that_open_a_new_database_in_one_instant_all_get_it(tmp_path: Path) -> None:
+    def at_once(path: Path, all_here: Barrier) -> None:
+        all_here.wait()
+        opened(path).close()
+
+    for number in range(25):
+        all_here = Barrier(6)
+        with ThreadPoolExecutor(6) as pool:
+            opening = [pool.submit(at_once, tmp_path / f"{number}.db", all_here) for _ in range(6)]
+            for each in opening:
+                each.result()
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_half_written(path: Path) -> None:

@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -157,14 +157,17 @@ def open_for_writing(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
 
 
 def _make(path: Path) -> None:
-    """Makes an empty file that its owner alone may read.
+    """Makes an empty database that its owner alone may read.
 
     Under another name, closed before it gets its own: a process that closes a database file by hand loses every lock
-    that SQLite holds on it (https://sqlite.org/howtocorrupt.html, 2.2), and another one then deletes the log in use.
+    that SQLite holds on it (https://sqlite.org/howtocorrupt.html, 2.2), and another one then deletes the log in use. In
+    WAL mode already: of several that would switch to it in one instant SQLite tells all but one "locked" at once.
     """
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        with explained(path), closing(sqlite3.connect(fresh)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
         try:
             os.link(fresh, path)
         except FileExistsError:
