@@ -295,7 +295,7 @@ def _disagreements(config: Config) -> Iterator[str]:
             brand_query(brand.name, brand.aliases, brand.query, config.privacy.authors)
         except QueryError as error:
             yield f'[[brand]] "{brand.name}" query: {error}'
-    # A folder that is not there, as on a disk that is not mounted, keeps posts from being judged, not from being fetched.
+    # A folder that is not there, as on a disk that is not mounted, keeps posts from being judged, not from coming in.
     for language, folder in config.model.languages.items():
         if folder.is_dir() and not (folder / "config.json").is_file():
             yield f"[model.languages] {language}: there is no model in {folder} (config.json is missing)"
