@@ -299,7 +299,7 @@ def _judged(classifier: Judge, posts: Sequence[Pending]) -> list[Verdict]:
     """A verdict on each post, in their order; where memory runs out, on half as many at once."""
     texts = [model_input(post.title, post.text) for post in posts]
     try:
-        scores = classifier.classify(texts, [post.lang for post in posts])
+        scores = classifier.classify(texts, kinds=[post.kind for post in posts], hints=[post.lang for post in posts])
     except MemoryError as error:
         if len(posts) == 1:
             raise ModelError(

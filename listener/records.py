@@ -107,9 +107,10 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A stored post that waits for a verdict: its row id, the text to judge and the hash of that text."""
+    """A stored post that waits for a verdict: its row id, what is to be judged, and the hash of its text."""
 
     post_id: int
+    kind: str
     title: str
     text: str
     lang: str

@@ -16,14 +16,14 @@ LINES_AT_ONCE = 2048  # enough to sort by length; a few megabytes
 
 
 def score_lines(lines: Iterable[bytes], out: IO[str], classifier: Judge, complain: Callable[[str], None]) -> int:
-    """Scores every {"id", "text"} line, which may have "title" and "lang" too; returns the number of lines left out.
+    """Scores every {"id", "text"} line, which may have "title", "kind" and "lang" too; returns how many were left out.
 
     Each of those is named to `complain`.
     """
     bad = 0
     numbered = enumerate(lines, 1)
     while chunk := list(islice(numbered, LINES_AT_ONCE)):
-        ids, texts, hints = [], [], []
+        rows: list[tuple[Any, str, str, str]] = []
         for number, line in chunk:
             try:
                 found = _read(line)
@@ -32,10 +32,9 @@ def score_lines(lines: Iterable[bytes], out: IO[str], classifier: Judge, complai
                 complain(f"line {number}: {error}; left out")
                 continue
             if found:
-                ids.append(found[0])
-                texts.append(found[1])
-                hints.append(found[2])
-        for post_id, scores in zip(ids, classifier.classify(texts, hints), strict=True):
+                rows.append(found)
+        texts, kinds, hints = ([row[place] for row in rows] for place in (1, 2, 3))
+        for (post_id, *_), scores in zip(rows, classifier.classify(texts, kinds=kinds, hints=hints), strict=True):
             # As ASCII: an id may hold half an emoji, which no other encoding takes.
             out.write(json.dumps(as_json(post_id, scores, classifier.model)) + "\n")
     out.flush()
@@ -61,8 +60,8 @@ def as_json(post_id: Any, scores: Scores, model: str) -> dict[str, Any]:
     }
 
 
-def _read(line: bytes) -> tuple[Any, str, str] | None:
-    """Id, model input and given language ("" without one) of a line; None for a blank one.
+def _read(line: bytes) -> tuple[Any, str, str, str] | None:
+    """Id, model input, kind and language of a line, "" where one is not given; None for a blank line.
 
     Raises ValueError saying what is wrong with it.
     """
@@ -74,9 +73,5 @@ def _read(line: bytes) -> tuple[Any, str, str] | None:
         raise ValueError(f"not JSON ({error})") from error
     if not isinstance(row, dict) or "id" not in row or not isinstance(row.get("text"), str):
         raise ValueError('not an object with "id" and a "text" that is a string')
-    title, lang = row.get("title"), row.get("lang")
-    return (
-        row["id"],
-        model_input(title if isinstance(title, str) else "", row["text"]),
-        lang if isinstance(lang, str) else "",
-    )
+    title, kind, lang = (each if isinstance(each := row.get(key), str) else "" for key in ("title", "kind", "lang"))
+    return row["id"], model_input(title, row["text"]), kind, lang

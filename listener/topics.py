@@ -14,7 +14,7 @@ from listener.reads.counts import Interval, wilson
 from listener.records import Pending
 
 _PENDING = """
-SELECT p.id, p.title, p.text, p.lang, p.text_hash FROM posts p JOIN verdicts v ON v.post_id = p.id
+SELECT p.id, p.kind, p.title, p.text, p.lang, p.text_hash FROM posts p JOIN verdicts v ON v.post_id = p.id
 LEFT JOIN topic_marks t ON t.post_id = p.id
 WHERE p.deleted_at IS NULL AND p.expired_at IS NULL AND p.copy_of IS NULL AND NOT v.unread
     AND (t.key IS NOT ? OR t.text_hash IS NOT p.text_hash)

@@ -33,4 +33,6 @@ listener train --labels data/labels/round-4.jsonl --labels "$out/rehearsed.jsonl
     --sentiment "$out/tweets.jsonl.gz" --exclude "$labels/dev.jsonl" --passes 2 --sentiment-passes 1 --rate 5e-5 --seed 61 \
     --base "$out/third" --teacher "$out/third" --teacher "$out/taught" \
     --version "$(date +%Y.%m.%d)" --out "$out/model"
+# What being a review tells, from the labels of all rounds.
+python "$(dirname "$0")/reviews.py" "$labels" "$corpora" "$out/model"
 listener evaluate "$labels/dev.jsonl" --model "$out/model"

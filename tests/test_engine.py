@@ -62,6 +62,18 @@ def test_probabilities_sum_to_one_and_labels_are_ours(classifier):
         assert scores.confidence == pytest.approx(max(scores.moments.values()))
 
 
+def test_a_review_is_likelier_feedback_than_its_words_alone_tell(classifier):
+    texts = ["Very nice and cool and funny", "ok", "Is breakfast included?"]
+    unknown = classifier.classify(texts)
+    assert classifier.classify(texts, ["post", "", "comment"]) == unknown
+    reviews = classifier.classify(texts, ["review"] * 3)
+    for plain, review in zip(unknown, reviews, strict=True):
+        assert review.moments["tmot"] > plain.moments["tmot"]
+        assert sum(review.moments.values()) == pytest.approx(1, abs=1e-5)
+        assert (review.sentiments, review.touchpoints) == (plain.sentiments, plain.touchpoints)
+    assert classifier.classify(texts, ["", "review", ""]) == [unknown[0], reviews[1], unknown[2]]
+
+
 def test_a_text_is_judged_alike_alone_and_in_company(classifier):
     """Padding and batch order must not matter beyond what int8 activations, scaled by the batch, let through."""
     texts = ["The pool was closed.", "ok", "Is breakfast included? " * 30, "Booked!", "Still waiting for my refund."]
@@ -201,6 +213,14 @@ def test_lines_are_scored_in_order_and_bad_ones_are_named(judge):
     assert rows[1]["score"] == pytest.approx(
         rows[1]["sentiments"]["positive"] - rows[1]["sentiments"]["negative"], abs=1e-4
     )
+
+
+def test_a_line_may_say_that_it_is_a_review(judge):
+    text, out = "Very nice and cool and funny", io.StringIO()
+    lines = [json.dumps({"id": 1, "text": text, **more}).encode() for more in ({}, {"kind": "review"}, {"kind": 3})]
+    assert score_lines(lines, out, judge, pytest.fail) == 0
+    plain, review, neither = (json.loads(line)["moments"] for line in out.getvalue().splitlines())
+    assert plain == neither and review["tmot"] > plain["tmot"]
 
 
 def test_order_is_kept_over_many_chunks(judge, monkeypatch):

@@ -43,7 +43,7 @@ class Stand:
                 touchpoints or (), sure, sure < 0.6,
             )  # fmt: skip
 
-    def classify(self, texts):
+    def classify(self, texts, kinds=()):
         return [self.of[text] for text in texts]
 
 

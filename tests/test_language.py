@@ -180,8 +180,8 @@ class Named:
     def __init__(self, model: str) -> None:
         self.model, self.asked = model, []
 
-    def classify(self, texts: Sequence[str]) -> list[Scores]:
-        self.asked.append(list(texts))
+    def classify(self, texts: Sequence[str], kinds: Sequence[str] = ()) -> list[Scores]:
+        self.asked.append(list(zip(texts, kinds, strict=True)) if any(kinds) else list(texts))
         moments = dict.fromkeys(MOMENTS, 0.0) | {"tmot": 1.0}
         sentiments = dict.fromkeys(SENTIMENTS, 0.0) | {"positive": 1.0}
         return [Scores(moments, sentiments, (self.model, text), 1.0, False) for text in texts]
@@ -206,7 +206,7 @@ def test_each_language_goes_to_its_model_and_the_order_stays():
     assert [each.abstained for each in scores] == [each.unread for each in scores]
     assert all(each.moments["tmot"] == 1 for each in scores), "the probabilities are given all the same"
     assert (len(usual.asked), len(german.asked)) == (1, 1)
-    assert routing.classify(["toll", "toll"], ["de", ""])[0].touchpoints == ("german", "toll")
+    assert routing.classify(["toll", "toll"], hints=["de", ""])[0].touchpoints == ("german", "toll")
     assert routing.classify([]) == []
 
 
@@ -214,7 +214,15 @@ def test_a_model_of_one_language_alone_judges_no_other():
     routing = RoutingClassifier("german", Named("german"), ["de"], {})
     assert [each.unread for each in routing.classify([GERMAN, ENGLISH, "ok"])] == [False, True, False]
     with pytest.raises(ValueError, match="zip"):
-        routing.classify([GERMAN, ENGLISH], ["de"])
+        routing.classify([GERMAN, ENGLISH], hints=["de"])
+
+
+def test_the_kind_of_a_post_goes_with_its_text():
+    usual, german = Named("usual"), Named("german")
+    routing = RoutingClassifier("both", usual, ["en"], {"de": german})
+    routing.classify([GERMAN, ENGLISH, FRENCH], kinds=["review", "post", "review"])
+    assert german.asked == [[(GERMAN, "review")]]
+    assert usual.asked == [[(ENGLISH, "post"), (FRENCH, "review")]]
 
 
 @pytest.fixture(scope="module")
@@ -332,7 +340,7 @@ def test_a_line_may_say_its_language(judge):
 def test_any_texts_give_a_verdict_each_in_their_order(texts, data):
     hints = data.draw(st.lists(st.sampled_from(["", "de", "en-US", "?"]), min_size=len(texts), max_size=len(texts)))
     usual, german = Named("usual"), Named("german")
-    scores = RoutingClassifier("both", usual, ["en"], {"de": german}).classify(texts, hints)
+    scores = RoutingClassifier("both", usual, ["en"], {"de": german}).classify(texts, hints=hints)
     assert len(scores) == len(texts)
     for text, hint, each in zip(texts, hints, scores, strict=True):
         assert each.language == detect(text, hint)

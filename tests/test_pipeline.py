@@ -141,7 +141,7 @@ class Model:
 
     model = "fake-1"
 
-    def classify(self, texts, hints=()):
+    def classify(self, texts, kinds=(), hints=()):
         moments = dict.fromkeys(MOMENTS, 0.0) | {"tmot": 1.0}
         sentiments = {"negative": 0.0, "neutral": 0.0, "positive": 1.0}
         return [Scores(moments, sentiments, ("staff",), 1.0, False) for _ in texts]
@@ -161,15 +161,29 @@ def test_the_queue_is_drained_in_steps_and_stops_when_told(tmp_path, fake, monke
         assert stored(store, "SELECT sum(posts) FROM daily") == [(10,)]
 
 
+def test_the_model_is_told_which_posts_are_reviews(tmp_path, fake):
+    class Told(Model):
+        def classify(self, texts, kinds=(), hints=()):
+            self.told = dict(zip(texts, kinds, strict=True))
+            return super().classify(texts)
+
+    made, model = config(tmp_path), Told()
+    fake.script = [Page((post("1", "Harbour, nice", kind="review"), post("2", "Harbour, closed?", kind="comment")))]
+    with pipeline.open_store(made) as store:
+        collect(made, store)
+        list(pipeline.classify_pending(store, model, lambda: NOW))
+    assert model.told == {"Harbour, nice": "review", "Harbour, closed?": "comment"}
+
+
 def test_where_memory_runs_out_it_goes_on_with_fewer_at_once(tmp_path, fake, caplog):
     class Small(Model):
         asked: ClassVar[list[int]] = []
 
-        def classify(self, texts, hints=()):
+        def classify(self, texts, kinds=(), hints=()):
             self.asked.append(len(texts))
             if len(texts) > self.fit:
                 raise MemoryError
-            return super().classify(texts, hints)
+            return super().classify(texts, kinds, hints)
 
     made, model = config(tmp_path), Small()
     fake.script = [Page(tuple(post(str(n), f"Harbour {n}") for n in range(13)))]

@@ -6,6 +6,7 @@ import gzip
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.cli import main
+from listener.engine.calibration import WIDTH, Calibration, to_scores
 from listener.engine.labels import MOMENTS
 from listener.engine.onnx import OnnxClassifier
 from listener.errors import ListenerError
 from listener.resources import model_folder
-from listener.training import dataset, evaluate, export, graph, targets
+from listener.training import calibrate, dataset, evaluate, export, graph, targets
+from listener.training.dataset import Example
 from listener.training.model import MomentModel
 
 # Two classes a child could tell apart, in words of our own.
@@ -190,6 +193,26 @@ def test_the_same_posts_are_held_out_whatever_their_order():
     _, again = dataset.hold_out(reversed(posts), 0.1)
     assert {post.id for post in held} == {post.id for post in again}
     assert 25 < len(held) < 80
+
+
+def test_what_a_review_is_likely_to_be_is_learnt_so_that_counts_come_out_right():
+    """Nine of ten reviews are feedback; the words of every third of those look like nothing in particular."""
+
+    def post(moment: str, source: str) -> Example:
+        return Example("", "", MOMENTS.index(moment), source=source)
+
+    def said(**of: float) -> list[float]:
+        return [of.get(label, 0.0) for label in MOMENTS] + [0.0] * (WIDTH - len(MOMENTS))
+
+    kept = [post("tmot", "shop")] * 90 + [post("none", "shop")] * 10 + [post("none", "forum")] * 90
+    held = [post("tmot", "shop")] * 9 + [post("none", "shop")] + [post("none", "forum")] * 5
+    rows = [said(tmot=2.0)] * 6 + [said(none=0.5, tmot=0.3)] * 3 + [said(none=4.0)] * 6
+    logits = np.array(rows, dtype=np.float32)
+    bias = calibrate.review_bias(logits, held, kept, {"shop"}, Calibration())
+    as_reviews = to_scores(logits, replace(Calibration(), review_bias=bias), ["review"] * 10 + ["post"] * 5)
+    assert [scores.moment for scores in as_reviews] == ["tmot"] * 9 + ["none"] * 6
+    right_already = np.array([said(**{MOMENTS[each.moment]: 2.0}) for each in held], dtype=np.float32)
+    assert calibrate.review_bias(right_already, held, kept, {"shop"}, Calibration()) == (0,) * len(MOMENTS)
 
 
 def test_the_built_graph_gives_what_torch_gives_and_int8_hardly_less(base):

@@ -27,7 +27,8 @@ class Scorer:
     def score(self, batch: Batch) -> Any:
         """The rows of a batch with their verdicts, as an Arrow table."""
         texts = [model_input(post.title, post.text) for post in batch.posts]
-        return table(batch, self._judge.classify(texts, [post.lang for post in batch.posts]), self._job)
+        kinds, hints = [post.kind for post in batch.posts], [post.lang for post in batch.posts]
+        return table(batch, self._judge.classify(texts, kinds=kinds, hints=hints), self._job)
 
 
 def work(item: Input, job: Job, score: Score) -> Done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,12 @@ _FIGURES = ["macro-F1", "macro-recall", "accuracy", "ECE"]
 @click.option("--model", "folder", type=FOLDER, help="The model folder; else the configured one.")
 @click.option("--corpora", type=FOLDER, help="Where labels without a text find it: a folder of SET.jsonl.gz.")
 @click.option("--split", default="test", show_default=True, help="Which rows to use, where they name a split.")
+@click.option(
+    "--reviews",
+    multiple=True,
+    metavar="SOURCE",
+    help="A source of FILE whose posts are reviews, as they would be stored. May be repeated.",
+)
 @click.option(
     "--baselines",
     type=FILE,
@@ -51,6 +58,7 @@ def evaluate(
     folder: Path | None,
     corpora: Path | None,
     split: str,
+    reviews: Sequence[str],
     baselines: Path | None,
     picture: Path | None,
     gate: bool,
@@ -71,7 +79,8 @@ def evaluate(
 
     if allow_regression and not write_gate:
         raise click.UsageError("--allow-regression belongs to --write-gate")
-    examples = dataset.read_any(file, corpora, split)
+    found = dataset.read_any(file, corpora, split)
+    examples = [replace(each, kind="review") if each.source in reviews else each for each in found]
     # The folder itself, not what stands beside it in the configuration.
     alone: dict[str, Any] = {"folder": folder, "heads": {}, "languages": {}, "knows": None}
     settings = config.model.model_copy(update=alone) if folder else config.model

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     "--file",
     "file",
     type=click.File("rb"),
-    help='JSON Lines of {"id", "text"} to score instead ("-" is stdin); verdicts go to stdout, in the same order.',
+    help='JSON Lines of {"id", "text"} to score instead ("-" is stdin); verdicts go to stdout, in the same order. '
+    'A line may have a "title", a "lang", and "kind": "review" where it is one.',
 )
 @common
 def classify(config: Config, file: IO[bytes] | None) -> None:
@@ -74,6 +75,12 @@ def classify(config: Config, file: IO[bytes] | None) -> None:
     multiple=True,
     type=FILE,
     help='Texts for the teachers to judge, JSON Lines of {"id", "text"}. May be repeated.',
+)
+@click.option(
+    "--reviews",
+    multiple=True,
+    metavar="SOURCE",
+    help="With --labels: a source of theirs whose posts are reviews, to learn what being one tells. May be repeated.",
 )
 @click.option(
     "--exclude",

@@ -87,17 +87,15 @@ def compare(
     """Judges stored posts with the model in charge and with NAME, and shows where the two part. Changes nothing."""
     from listener import engine, trends
     from listener.reads import search
-    from listener.text import model_input
 
     other = config.model.model_copy(update={"folder": _folder_of(config, name)})
     with closing(trends.open_reader(config.database, config.zone)) as reader:
         posts = search.posts(reader, brand=brand, since=since, until=until, limit=limit)
-    texts = [model_input(post.title, post.text) for post in posts]
     guesses = []
     judges = [engine.load(config.model), engine.load(other)]
     with progress("judging", 2 * len(posts)) as advance:
         for judge in judges:
-            guesses.append(_guesses(judge, texts, advance))
+            guesses.append(_guesses(judge, posts, advance))
     _show_compared([judge.model for judge in judges], posts, guesses, examples, json_)
 
 
@@ -229,12 +227,15 @@ def _say_in_charge(name: str) -> None:
     )
 
 
-def _guesses(judge: Classifier, texts: Sequence[str], advance: Any) -> list[tuple[str, str]]:
-    """The moment, or "unsure", and the sentiment of each text."""
+def _guesses(judge: Classifier, posts: Sequence[PostRow], advance: Any) -> list[tuple[str, str]]:
+    """The moment, or "unsure", and the sentiment of each post."""
+    from listener.text import model_input
+
     found = []
-    for start in range(0, len(texts), 512):
-        part = texts[start : start + 512]
-        scores = judge.classify(part)
+    for start in range(0, len(posts), 512):
+        part = posts[start : start + 512]
+        texts = [model_input(post.title, post.text) for post in part]
+        scores = judge.classify(texts, [post.kind for post in part])
         found += [("unsure" if score.abstained else score.moment, score.sentiment) for score in scores]
         advance(len(part))
     return found

@@ -22,15 +22,17 @@ class Classifier(Protocol):
 
     model: str
 
-    def classify(self, texts: Sequence[str]) -> list[Scores]:
-        """Scores of `texts` (already through `text.model_input`), in the same order."""
+    def classify(self, texts: Sequence[str], kinds: Sequence[str] = ()) -> list[Scores]:
+        """Scores of `texts` (already through `text.model_input`), in the same order. `kinds` are those of their posts,
+        "" where unknown: a review is likelier to be feedback than its words alone tell.
+        """
         ...
 
 
 class Judge(Classifier, Protocol):
     """A classifier that heeds languages: what `load` gives."""
 
-    def classify(self, texts: Sequence[str], hints: Sequence[str] = ()) -> list[Scores]:
+    def classify(self, texts: Sequence[str], kinds: Sequence[str] = (), hints: Sequence[str] = ()) -> list[Scores]:
         """As `Classifier.classify`; `hints` are the languages that sources claim for the texts, BCP 47 or ""."""
         ...
 

@@ -23,9 +23,10 @@ class Calibration:
     """Fitted on a development split, saved with the model.
 
     Temperatures divide logits before the softmax, and `moment_bias` (7,) is then added: temperature and vector scaling
-    (Guo et al. 2017). Training lifts rare moments, and the bias takes back what that exaggerates. A touchpoint is named
-    when its probability reaches `touchpoint_threshold`; the moment abstains when its calibrated probability is under
-    `abstain_below`.
+    (Guo et al. 2017). Training lifts rare moments, and the bias takes back what that exaggerates. `review_bias` (7,) is
+    added besides where the post is a review, most of which are feedback whatever little they say (a shift of the prior,
+    Saerens et al. 2002). A touchpoint is named when its probability reaches `touchpoint_threshold`; the moment abstains
+    when its calibrated probability is under `abstain_below`.
     """
 
     moment_temperature: float = 1.0
@@ -33,6 +34,7 @@ class Calibration:
     touchpoint_threshold: float = 0.5
     abstain_below: float = 0.45
     moment_bias: Sequence[float] = (0.0,) * len(MOMENTS)
+    review_bias: Sequence[float] = (0.0,) * len(MOMENTS)
 
 
 def softmax(logits: Floats) -> Floats:
@@ -46,12 +48,15 @@ def split(logits: Floats) -> tuple[Floats, Floats, Floats]:
     return np.split(logits, [len(MOMENTS), len(MOMENTS) + len(SENTIMENTS)], axis=1)  # type: ignore[return-value]
 
 
-def probabilities(logits: Floats, calibration: Calibration) -> Floats:
-    """Calibrated probabilities (n, 27) of the three heads' labels."""
+def probabilities(logits: Floats, calibration: Calibration, kinds: Sequence[str] = ()) -> Floats:
+    """Calibrated probabilities (n, 27) of the three heads' labels; `kinds` (n) of the posts, where they are known."""
     moment, sentiment, touchpoint = split(logits)
+    usual, of_reviews = np.array([calibration.moment_bias, calibration.review_bias], dtype=np.float32)
+    bias = np.tile(usual, (len(logits), 1))
+    bias[[place for place, kind in enumerate(kinds) if kind == "review"]] += of_reviews
     return np.concatenate(
         [
-            softmax(moment / calibration.moment_temperature + np.array(calibration.moment_bias, dtype=np.float32)),
+            softmax(moment / calibration.moment_temperature + bias),
             softmax(sentiment / calibration.sentiment_temperature),
             1 / (1 + np.exp(-touchpoint)),
         ],
@@ -59,9 +64,9 @@ def probabilities(logits: Floats, calibration: Calibration) -> Floats:
     )
 
 
-def to_scores(logits: Floats, calibration: Calibration) -> list[Scores]:
+def to_scores(logits: Floats, calibration: Calibration, kinds: Sequence[str] = ()) -> list[Scores]:
     """Scores for every row of (n, 27) logits."""
-    moments, sentiments, touchpoints = split(probabilities(logits, calibration))
+    moments, sentiments, touchpoints = split(probabilities(logits, calibration, kinds))
     confidence = moments.max(axis=1)
     # As lists, all at once: a call for every number of a numpy row costs more than the softmax.
     rows = zip(

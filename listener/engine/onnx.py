@@ -53,9 +53,9 @@ class OnnxClassifier:
         self._session, self.tokenizer = _open(folder, config)
         self._masked = "attention_mask" in {each.name for each in self._session.get_inputs()}
 
-    def classify(self, texts: Sequence[str]) -> list[Scores]:
+    def classify(self, texts: Sequence[str], kinds: Sequence[str] = ()) -> list[Scores]:
         """Scores in the order of `texts`. Raises MemoryError; fewer texts at once then may do."""
-        return to_scores(self.logits(texts), self.calibration) if texts else []
+        return to_scores(self.logits(texts), self.calibration, kinds) if texts else []
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
         """Calibrated probabilities (n, 27): moments, sentiments, touchpoints."""

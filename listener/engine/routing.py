@@ -24,26 +24,27 @@ class RoutingClassifier:
         self._usual, self._others = usual, others
         self.languages = tuple(sorted({*languages, *others}))
 
-    def classify(self, texts: Sequence[str], hints: Sequence[str] = ()) -> list[Scores]:
+    def classify(self, texts: Sequence[str], kinds: Sequence[str] = (), hints: Sequence[str] = ()) -> list[Scores]:
         """Scores in the order of `texts`; `hints` are the languages that sources claim for them, BCP 47 or "".
 
         A text whose language cannot be told goes to the usual model. So does one in a language that no model knows, or
         with nothing to read in it: those are `unread`, and abstain.
         """
         found = [detect(text, hint) for text, hint in zip(texts, hints or [""] * len(texts), strict=True)]
-        scores = self._scores(texts, found)
+        scores = self._scores(texts, kinds or [""] * len(texts), found)
         return [self._told(text, language, score) for text, language, score in zip(texts, found, scores, strict=True)]
 
-    def _scores(self, texts: Sequence[str], languages: Sequence[str]) -> Sequence[Scores]:
+    def _scores(self, texts: Sequence[str], kinds: Sequence[str], languages: Sequence[str]) -> Sequence[Scores]:
         """The scores of each text by the model of its language."""
         if not self._others:
-            return self._usual.classify(texts)
+            return self._usual.classify(texts, kinds)
         places: dict[Classifier, list[int]] = {}
         for place, language in enumerate(languages):
             places.setdefault(self._others.get(language, self._usual), []).append(place)
         scored: dict[int, Scores] = {}
         for model, own in places.items():
-            scored.update(zip(own, model.classify([texts[place] for place in own]), strict=True))
+            part = model.classify([texts[place] for place in own], [kinds[place] for place in own])
+            scored.update(zip(own, part, strict=True))
         return [scored[place] for place in range(len(texts))]
 
     def _told(self, text: str, language: str, scores: Scores) -> Scores:

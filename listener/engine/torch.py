@@ -46,13 +46,13 @@ class TorchClassifier:
         self._abstain_below = Calibration().abstain_below if abstain_below is None else abstain_below
         self.model = "+".join([*(head.name for head in heads.values()), *([base.model] if base else [])])
 
-    def classify(self, texts: Sequence[str]) -> list[Scores]:
+    def classify(self, texts: Sequence[str], kinds: Sequence[str] = ()) -> list[Scores]:
         """Scores in the order of `texts`. Raises ModelError when a model gives no numbers or its GPU has no room."""
         if not texts:
             return []
         if self._threads:  # OpenMP keeps it by thread, and the daemon judges in several, one after the other
             torch.set_num_threads(self._threads)
-        scores = self._base.classify(texts) if self._base else [_NOTHING] * len(texts)
+        scores = self._base.classify(texts, kinds) if self._base else [_NOTHING] * len(texts)
         for head in self._heads.values():
             scores = self._judged(scores, head, head.probabilities(texts))
         return scores

@@ -52,7 +52,7 @@ ORDER BY 1, c.id
 
 # What holds of a text that is still there, and whether it was ever shown at random.
 _LABELLED = """
-SELECT p.source, p.native_id, p.title, p.text, c.moment, c.sentiment, c.touchpoints,
+SELECT p.source, p.native_id, p.kind, p.title, p.text, c.moment, c.sentiment, c.touchpoints,
     EXISTS (SELECT 1 FROM corrections r WHERE r.post_id = p.id AND r.shown = 'random') AS drawn
 FROM corrections c JOIN posts p ON p.id = c.post_id
 WHERE c.ended_at IS NULL AND p.deleted_at IS NULL AND p.expired_at IS NULL AND p.text_hash = c.text_hash
@@ -106,6 +106,7 @@ class Labelled:
     """A post with what a person said of it; None where they said nothing."""
 
     name: str  # source/native id
+    kind: str
     title: str
     text: str
     moment: str | None
@@ -182,7 +183,8 @@ def labelled(reader: sqlite3.Connection) -> tuple[list[Labelled], list[Labelled]
     measuring: list[Labelled] = []
     for row in _rows(reader, _LABELLED, ()):
         post = Labelled(
-            f"{row['source']}/{row['native_id']}", row["title"], row["text"], row["moment"], row["sentiment"],
+            f"{row['source']}/{row['native_id']}", row["kind"], row["title"], row["text"],
+            row["moment"], row["sentiment"],
             None if row["touchpoints"] is None else tuple(json.loads(row["touchpoints"])),
         )  # fmt: skip
         if not apart(row["source"], row["native_id"]):

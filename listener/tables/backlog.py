@@ -34,7 +34,9 @@ _REFILL = f"INSERT INTO pending (post_id, at) SELECT p.id, coalesce(p.created_at
 
 _RENEW = f"{_REFILL} AND p.id IN (SELECT value FROM json_each(?))"  # noqa: S608  # of the lines above
 
-_WAITING = "SELECT p.id, p.title, p.text, p.lang, p.text_hash FROM pending q CROSS JOIN posts p ON p.id = q.post_id"
+_WAITING = (
+    "SELECT p.id, p.kind, p.title, p.text, p.lang, p.text_hash FROM pending q CROSS JOIN posts p ON p.id = q.post_id"
+)
 _NEWEST = f"{_WAITING} ORDER BY q.at DESC, q.post_id DESC LIMIT ?"
 _OLDEST = f"{_WAITING} ORDER BY q.at, q.post_id LIMIT ?"
 

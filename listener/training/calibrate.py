@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from listener.engine.calibration import Calibration, Floats, probabilities, softmax, split
-from listener.engine.labels import TOUCHPOINTS
+from listener.engine.labels import MOMENTS, TOUCHPOINTS
 from listener.training.dataset import Example
 
 # Searched on a grid: one number, a smooth curve, and no optimiser to depend on.
 _TEMPERATURES = np.geomspace(0.4, 4.0, 120)
 _LEASH = 0.001  # a class with a dozen posts must not get a bias that one of them decides
+_SHARES = np.linspace(0.0, 1.0, 21)
 _THRESHOLDS = np.linspace(0.15, 0.75, 61)
 
 
@@ -36,6 +37,33 @@ def fit(logits: Floats, examples: Sequence[Example], abstain_share: float = 0.1)
     )
     confidence = split(probabilities(logits, fitted))[0].max(axis=1)
     return replace(fitted, abstain_below=round(float(np.quantile(confidence, abstain_share)), 3))
+
+
+def review_bias(
+    logits: Floats, held: Sequence[Example], kept: Sequence[Example], reviews: Collection[str], fitted: Calibration
+) -> tuple[float, ...]:
+    """What being a review adds to the moments: the logarithms of how much more or less common each moment is among the
+    `kept` posts of the sources `reviews` than among all of them, times a share.
+
+    It is the share at which the reviews among the `held` posts, whose raw outputs are `logits` (n, 27), come to the
+    counts that their labels come to. More of it makes more of the single verdicts right, and takes nearly all for
+    feedback.
+    """
+    common, there = (
+        np.bincount([example.moment for example in kept if example.source in among], minlength=len(MOMENTS)) + 1.0
+        for among in ({example.source for example in kept}, reviews)
+    )
+    shift = np.log(there / there.sum()) - np.log(common / common.sum())
+    chosen = [place for place, example in enumerate(held) if example.source in reviews]
+    truth = np.bincount([held[place].moment for place in chosen], minlength=len(MOMENTS))
+
+    def miscounted(share: float) -> int:
+        tried = replace(fitted, review_bias=tuple(share * shift))
+        said = split(probabilities(logits[chosen], tried, ["review"] * len(chosen)))[0].argmax(axis=1)
+        return int(np.abs(np.bincount(said, minlength=len(MOMENTS)) - truth).sum())
+
+    best = min(_SHARES, key=miscounted)
+    return tuple(round(float(each), 3) for each in best * shift)
 
 
 def _vector_scaling(logits: Floats, truth: NDArray[np.int64]) -> tuple[float, tuple[float, ...]]:

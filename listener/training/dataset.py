@@ -36,6 +36,7 @@ class Example:
     sentiment: int = UNKNOWN
     touchpoints: tuple[str, ...] | None = None
     source: str = ""
+    kind: str = ""  # as of `records.Post`; "" where it is not known
     sure: bool = True
     taught: Floats | None = None
 
@@ -68,7 +69,7 @@ def _row(line: str, place: str) -> dict[str, Any]:
 
 
 def read_labels(path: Path, corpora: Path | None = None) -> list[Example]:
-    """Posts labelled by the guide: {"id", "text", "moment", "sentiment", "touchpoints", "sure", "set"}.
+    """Posts labelled by the guide: {"id", "text", "moment", "sentiment", "touchpoints", "sure", "set", "kind"}.
 
     A row without a text (texts of other people are not ours to ship) takes it from `corpora`/SET.jsonl.gz by its id,
     cut where its reader saw it cut. Raises ListenerError naming the row when it is not there or a label is not ours.
@@ -95,6 +96,7 @@ def read_labels(path: Path, corpora: Path | None = None) -> list[Example]:
                     sentiment=SENTIMENTS.index(row["sentiment"]),
                     touchpoints=tuple(label for label in row["touchpoints"] if TOUCHPOINTS.index(label) >= 0),
                     source=row.get("set", ""),
+                    kind=row.get("kind", ""),
                     sure=row.get("sure", True),
                 )
             )

@@ -89,7 +89,7 @@ def evaluate(classifier: Classifier, examples: Sequence[Example], advance: Calla
     scores: list[Scores] = []
     for start in range(0, len(examples), _AT_ONCE):
         part = examples[start : start + _AT_ONCE]
-        scores += classifier.classify([example.text for example in part])
+        scores += classifier.classify([example.text for example in part], [example.kind for example in part])
         advance(len(part))
     moments = np.array([example.moment for example in examples])
     known = moments != UNKNOWN

@@ -135,6 +135,7 @@ def calibrated(fitted: Heads, drawn: Lesson, was: Calibration) -> Calibration:
         sentiment_temperature=_temperature(by_sentiment, sentiments),
         touchpoint_threshold=was.touchpoint_threshold,
         abstain_below=was.abstain_below,
+        review_bias=was.review_bias,
     )
 
 

