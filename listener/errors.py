@@ -46,17 +46,19 @@ class SourceError(ListenerError):
     """A source could not be read. Only its subclasses are raised.
 
     `payload` is the start of the reply, for a source that finds more in it than its status says, and so that a parser
-    can be mended. `status` is its HTTP status, 0 without one.
+    can be mended. `status` is its HTTP status, 0 without one. `after` is the delay in seconds that a server asked for,
+    maybe another one of the same run.
     """
 
     def __init__(self, message: str, payload: bytes = b"", status: int = 0) -> None:
         super().__init__(message)
         self.payload = payload[:65536]
         self.status = status
+        self.after: float | None = None
 
 
 class Retry(SourceError):
-    """Try again later: rate limit, overload, no network. `after` is the delay in seconds that the server asked for."""
+    """Try again later: rate limit, overload, no network."""
 
     def __init__(self, message: str, after: float | None = None, payload: bytes = b"", status: int = 0) -> None:
         super().__init__(message, payload, status)

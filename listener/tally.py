@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from listener.errors import Retry
+from listener.errors import SourceError
 from listener.records import Outcome, Page, Run, Saved
 
 
@@ -34,12 +34,13 @@ class Tally:
         return self.outcome is None or (self.pages > 0 and self.outcome in ("refused", "broken"))
 
     def failed(self, outcome: Outcome, error: Exception) -> None:
-        """Notes what went wrong; what went wrong first is what people are told."""
+        """Notes what went wrong; what went wrong first is what people are told, and the longest wait counts."""
+        if isinstance(error, SourceError) and error.after is not None:
+            self.after = max(error.after, self.after or 0.0)
         if self.outcome is not None:
             return
         self.outcome = outcome
         self.error = str(error) or type(error).__name__
-        self.after = error.after if isinstance(error, Retry) else None
 
     def postpone(self) -> None:
         """A server that is tired once all that is new has been read makes no failed run: we wait, as it asks."""

@@ -196,6 +196,11 @@ class TestHostile:
         assert time.perf_counter() - started < 2
 
 
+def validators(page: Page) -> dict[str, dict[str, Any]]:
+    """The bookmark without the marks of the posts that were seen."""
+    return {url: {k: v for k, v in mark.items() if k != "known"} for url, mark in (page.cursor or {}).items()}
+
+
 class TestFetch:
     A, B, C = "https://a.example/feed", "https://b.example/feed", "https://a.example/other"
 
@@ -230,7 +235,7 @@ class TestFetch:
     def test_each_feed_has_its_bookmark(self) -> None:
         pages, error, _ = self.run({self.A: self.feed(self.A, '"a1"'), self.B: self.feed(self.B, '"b1"')})
         assert error is None
-        assert [page.cursor for page in pages] == [
+        assert [validators(page) for page in pages] == [
             {self.A: {"etag": '"a1"'}},
             {self.A: {"etag": '"a1"'}, self.B: {"etag": '"b1"'}},
         ]
@@ -247,14 +252,53 @@ class TestFetch:
         pages, error, _ = self.run({self.A: Refused("closed"), self.B: self.feed(self.B, '"b1"')})
         assert len(pages) == 1 and pages[0].posts
         assert isinstance(error, Refused)
-        assert pages[0].cursor == {self.B: {"etag": '"b1"'}}
+        assert validators(pages[0]) == {self.B: {"etag": '"b1"'}}
 
     def test_one_that_fails_keeps_its_old_bookmark(self) -> None:
         pages, _, _ = self.run(
             {self.A: Response(200, self.A, {"etag": '"a2"'}, b"oops"), self.B: self.feed(self.B)},
             {self.A: {"etag": '"a1"'}},
         )
-        assert pages[-1].cursor == {self.A: {"etag": '"a1"'}}
+        assert validators(pages[-1]) == {self.A: {"etag": '"a1"'}, self.B: {}}
+
+    def test_the_first_error_is_told_with_the_longest_wait(self) -> None:
+        for first, second, wait in ((Broken("a"), Retry("b", after=9), 9), (Retry("a", 5), Retry("b", 2), 5)):
+            _, error, _ = self.run({self.A: first, self.B: second})
+            assert (error, error and error.after) == (first, wait)
+
+    def test_what_came_and_went_between_two_looks_is_told(self) -> None:
+        def of(*numbers: int) -> Response:
+            items = "".join(f"<item><guid>urn:{n}</guid><title>entry {n}</title></item>" for n in numbers)
+            return Response(200, self.A, {}, rss(items))
+
+        def then(*numbers: int) -> Page:
+            return self.run({self.A: of(*numbers)}, before.cursor)[0][0]
+
+        (before,) = self.run({self.A: of(*range(20, 0, -1))})[0]
+        assert before.gap is None, "nobody can tell what was there before the first look"
+        assert then(*range(39, 19, -1)).gap is None
+        gap = then(*range(60, 40, -1)).gap
+        assert gap and "a.example/feed had more new entries than it shows at once" in gap.why
+        assert then().gap is None
+        (before,) = self.run({self.A: of(1)})[0]
+        assert then(2).gap is None, "it shows the newest entry alone, and may have had no other"
+
+    def test_an_entry_with_another_id_each_time_leaves_no_gap(self) -> None:
+        def of(look: int) -> Response:
+            items = "".join(f"<item><guid>urn:{look}:{n}</guid><title>entry {n}</title></item>" for n in range(20))
+            return Response(200, self.A, {}, rss(items))
+
+        (before,) = self.run({self.A: of(1)})[0]
+        assert self.run({self.A: of(2)}, before.cursor)[0][0].gap is None
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+    def test_a_reply_that_was_cut_off_is_asked_for_again(self, encoding: str) -> None:
+        items = "".join(f"<item><guid>urn:{n}</guid><title>entry {n}</title></item>" for n in range(20))
+        whole = f'<?xml version="1.0" encoding="{encoding}"?><rss version="2.0"><channel>{items}</channel></rss>'
+        for body, marks in ((whole, {"etag": '"1"'}), (whole + "<!-- cached -->", {"etag": '"1"'}), (whole[:700], {})):
+            (page,) = self.run({self.A: Response(200, self.A, {"etag": '"1"'}, body.encode(encoding))})[0]
+            assert page.posts and validators(page) == {self.A: marks}
+            assert page.skipped == ({} if marks else {"cut off before its end": 1})
 
     def test_the_first_error_is_told(self) -> None:
         _, error, _ = self.run({self.A: Refused("first"), self.B: Broken("second")})
@@ -282,7 +326,7 @@ class TestFetch:
 
     def test_a_feed_that_left_the_configuration_leaves_the_cursor(self) -> None:
         pages, _, _ = self.run({self.A: self.feed(self.A, '"a2"')}, {self.A: {}, self.B: {"etag": '"b1"'}})
-        assert pages[0].cursor == {self.A: {"etag": '"a2"'}}
+        assert validators(pages[0]) == {self.A: {"etag": '"a2"'}}
 
 
 class TestSettings:

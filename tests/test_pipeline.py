@@ -147,6 +147,21 @@ class Model:
         return [Scores(moments, sentiments, ("staff",), 1.0, False) for _ in texts]
 
 
+def test_a_place_that_is_dead_does_not_put_off_the_others_of_its_source(tmp_path, fake):
+    made = config(tmp_path)
+    with pipeline.open_store(made) as store:
+        for _ in range(6):
+            fake.script = [Page((post("1", "Harbour"),)), Broken("one of two is gone")]
+            assert collect(made, store).outcome == "broken"
+        ((failures, due),) = stored(store, "SELECT failures, next_due_at FROM sources")
+        assert failures == 6, "the trouble is not forgotten"
+        assert NOW + timedelta(minutes=10) <= datetime.fromisoformat(due) <= NOW + timedelta(minutes=11)
+        fake.script = [Broken("both are gone")]
+        collect(made, store)
+        ((due,),) = stored(store, "SELECT next_due_at FROM sources")
+        assert datetime.fromisoformat(due) >= NOW + timedelta(hours=6)
+
+
 def test_the_queue_is_drained_in_steps_and_stops_when_told(tmp_path, fake, monkeypatch):
     monkeypatch.setattr(pipeline, "CLASSIFY_AT_ONCE", 4)
     made = config(tmp_path)

@@ -105,6 +105,14 @@ class TestSloppyMarkup:
         body = page_of(review(reviewBody="x")).replace(b'"x"', '"Příjemný pobyt"'.encode("iso-8859-2"))
         assert only(parse(body, content_type="text/html; charset=iso-8859-2")).text == "Příjemný pobyt"
 
+    @pytest.mark.parametrize("told", ["header", "meta"])
+    def test_latin_1_is_read_as_windows_writes_it(self, told):
+        meta = '<meta charset="ISO-8859-1">' if told == "meta" else ""
+        body = page_of(review(reviewBody="BODY")).decode().replace("BODY", "It’s 50 € – “café”")
+        kind = "text/html; charset=ISO-8859-1" if told == "header" else "text/html"
+        found = parse(body.replace("<head>", f"<head>{meta}", 1).encode("cp1252"), content_type=kind)
+        assert only(found).text == "It’s 50 € – “café”"
+
 
 class TestShapes:
     @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def _user_agent(contact: str) -> str:
 
 
 class _Door:
-    """Holds the session, the time of the last request to each host, and each host's robots.txt."""
+    """Holds the session, and of each host its robots.txt, when it was asked last and until when it told us to wait."""
 
     def __init__(
         self,
@@ -192,6 +192,7 @@ class _Door:
         self._clock = clock
         self._lock = threading.Lock()
         self._last: dict[str, float] = {}
+        self._closed: dict[str, float] = {}
         self._robots: dict[str, tuple[float, Protego]] = {}
         self._agent = _user_agent(settings.contact)
 
@@ -207,13 +208,18 @@ class _Door:
         gap_s: float | None = None,
         json: Any = None,
     ) -> Response:
-        wanted = dict(headers or {})
-        if etag:
-            wanted["If-None-Match"] = etag
-        if modified:
-            wanted["If-Modified-Since"] = modified
-        reply, final = self._follow(url, params, wanted, page, max(self._settings.gap_s, gap_s or 0.0), json)
-        return _judge(reply, url, final)
+        conditions = {"If-None-Match": etag, "If-Modified-Since": modified}
+        wanted = {key: value for key, value in {**(headers or {}), **conditions}.items() if value}
+        host = urlsplit(url).hostname or ""
+        if host in self._closed and (left := self._closed[host] - self._clock()) > 0:
+            raise Retry(f"{public_url(url)} is not asked: its server told us to wait.", left)
+        try:
+            reply, final = self._follow(url, params, wanted, page, max(self._settings.gap_s, gap_s or 0.0), json)
+            return _judge(reply, url, final)
+        except Retry as error:
+            if error.after:  # for every source that asks this host
+                self._closed[host] = self._clock() + error.after
+            raise
 
     def messages(
         self,
@@ -322,7 +328,7 @@ class _Door:
                 f"{public_url(url)} cannot be read (status {reply.status}).", _asked_delay(reply, datetime.now(UTC))
             )
         body = reply.body[:_ROBOTS_BYTES] if reply.status == 200 else b""
-        return Protego.parse(body.decode("utf-8", "replace"))
+        return Protego.parse(body.decode("utf-8-sig", "replace"))
 
 
 def _parts(url: str, *schemes: str) -> Any:

@@ -19,7 +19,7 @@ from listener.http import Get, Response, public_url, read_json
 from listener.http.walls import is_html
 from listener.records import Page, Post
 from listener.sources import About
-from listener.sources.shared import Addresses, each_address, plain, read_date
+from listener.sources.shared import CUT_OFF, Addresses, each_address, plain, read_date
 from listener.text import canonical_url, clean, fingerprint
 
 ABOUT = About(
@@ -34,6 +34,8 @@ ABOUT = About(
 _LONGEST_ENTITY = 100
 _ENTITY = re.compile(rb"<!ENTITY[^>]{%d}" % _LONGEST_ENTITY, re.IGNORECASE)
 _ROOT = re.compile(rb"<(\w+:)?(rss|feed|rdf)\b", re.IGNORECASE)
+_END = re.compile(rb"</(\w+:)?(rss|feed|rdf)\s*>", re.IGNORECASE)
+_EPILOGUE = 65_536  # bytes after the last element: comments of caches and of those who count
 _PROLOGUE = 65_536  # bytes before the first element; feedparser's search there is quadratic
 _REDDIT_TAIL = re.compile(r"\s*submitted by\s+/?u/\S+(\s+to\s+/?r/\S+)?(\s*\[link\])?(\s*\[comments\])?\s*$")
 _REDDIT_ID = re.compile(r"t[1-6]_\w+")
@@ -64,7 +66,7 @@ class _Entry:
 
 
 def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: datetime, name: str) -> Iterator[Page]:
-    """One Page a feed; its cursor is {url: {"etag", "modified"}}."""
+    """One Page a feed; its cursor is that of `each_address`."""
 
     def ask(url: str, etag: str, modified: str) -> Response:
         return get(url, etag=etag, modified=modified)
@@ -82,12 +84,14 @@ def parse(payload: bytes, *, url: str, name: str, now: datetime, language: str =
     A feed that is damaged but gives entries is read as far as it goes. Raises Broken when it is no feed.
     """
     place = public_url(url)
+    skipped: Counter[str] = Counter()
     if payload[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         entries = _of_json(payload, place, language)
     else:
         entries = _of_xml(payload, place, language, content_type)
+        narrow = _narrow(payload)
+        skipped[CUT_OFF] += bool(_ROOT.search(narrow[:_PROLOGUE]) and not _END.search(narrow[-_EPILOGUE:]))
     posts: dict[str, Post] = {}
-    skipped: Counter[str] = Counter()
     for entry in entries:
         post = _post(entry, url, name, now)
         if not post.text:
@@ -96,7 +100,7 @@ def parse(payload: bytes, *, url: str, name: str, now: datetime, language: str =
             skipped["twice in the feed"] += 1
         else:
             posts[post.native_id] = post
-    return Page(tuple(posts.values()), skipped=dict(skipped))
+    return Page(tuple(posts.values()), skipped=dict(+skipped))
 
 
 def _of_xml(payload: bytes, place: str, language: str, content_type: str) -> list[_Entry]:
@@ -104,7 +108,7 @@ def _of_xml(payload: bytes, place: str, language: str, content_type: str) -> lis
 
     if is_html(payload) and not _ROOT.search(payload[:_PROLOGUE]):
         raise Broken(f"{place} is a web page, not a feed. Look on that page for the address of its feed.", payload)
-    narrow = payload.replace(b"\0", b"")  # UTF-16 and UTF-32, near enough to look for tags
+    narrow = _narrow(payload)
     first = re.search(rb"<\w", narrow)
     if first is None or first.start() > _PROLOGUE:
         raise Broken(f"{place} is not a feed: there is no element in it.", payload)
@@ -126,6 +130,11 @@ def _of_xml(payload: bytes, place: str, language: str, content_type: str) -> lis
         raise
     except Exception as error:  # what foreign bytes do to a foreign parser is a broken payload, whatever it is called
         raise Broken(f"{place} cannot be read as a feed: {type(error).__name__}.", payload) from error
+
+
+def _narrow(payload: bytes) -> bytes:
+    """UTF-16 and UTF-32, near enough to look for tags."""
+    return payload.replace(b"\0", b"")
 
 
 def _of_element(entry: Any, language: str) -> _Entry:

@@ -14,9 +14,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from listener.errors import Retry, SourceError
 from listener.http import Response, public_url
-from listener.records import Page
+from listener.records import Gap, Page
+from listener.sources.turns import Failures
 from listener.text import fingerprint, from_html
 
+CUT_OFF = "cut off before its end"  # in `Page.skipped`: the rest of the reply did not come
+_TELLING = 5  # posts; one of fewer may show the newest alone, and nothing is missed when they are others than before
+_KNOWN = 100  # posts
 _MAX_TEXT = 100_000  # characters of one post; what is longer is no post
 _MAX_MARKUP = 500_000
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # earlier dates are marks of "not known", such as 1970
@@ -69,16 +73,17 @@ def each_address(
     ask: Callable[[str, str, str], Response],
     read: Callable[[str, Response], Page],
 ) -> Iterator[Page]:
-    """One Page for each address. The cursor is {address, as `kept_address` has it: {"etag", "modified"}}.
+    """One Page for each address. The cursor is {address, as `kept_address` has it: {"etag", "modified", "known"}}.
 
     `ask` gets address, etag and modified; `read` makes a page of a reply. An address that fails does not keep the
-    others from being read: the first error is raised when all have had their turn. After a Retry the other addresses
-    of that host are left for the next run.
+    others from being read: the first error is raised when all have had their turn, see `Failures`. After a Retry the
+    other addresses of that host are left for the next run. A reply that holds nothing of the one before ("known" are
+    marks of its posts) leaves a gap: what stood between them was not shown. One that was `CUT_OFF` is asked for again.
     """
     marks = {address: dict((cursor or {}).get(kept_address(address)) or {}) for address in addresses}
     # Another one begins each minute: when a host allows ten requests a run, the eleventh address has its turn too.
     first = int(now.timestamp() // 60) % len(addresses)
-    failure: SourceError | None = None
+    failures = Failures()
     tired: set[str | None] = set()
     for address in addresses[first:] + addresses[:first]:
         host = urlsplit(address).hostname
@@ -88,16 +93,31 @@ def each_address(
             response = ask(address, marks[address].get("etag", ""), marks[address].get("modified", ""))
             page = Page((), unchanged=True) if response.unchanged else read(address, response)
         except SourceError as error:
-            failure = failure or error
+            failures.add(error)
             if isinstance(error, Retry):
                 tired.add(host)
             continue
         if not response.unchanged:
-            named = {"etag": response.headers.get("etag", ""), "modified": response.headers.get("last-modified", "")}
-            marks[address] = {key: value for key, value in named.items() if value}
+            known, marks[address] = marks[address].get("known", ()), _mark(response, page)
+            if len(known) >= 2 * _TELLING and page.posts and set(known).isdisjoint(_known(page)):
+                dates = [post.created_at for post in page.posts if post.created_at]
+                why = f"{public_url(address)} had more new entries than it shows at once; read it more often (`every`)"
+                page = replace(page, gap=Gap(None, min(dates, default=None), why))
         yield replace(page, cursor={kept_address(known): dict(mark) for known, mark in marks.items() if mark})
-    if failure:
-        raise failure
+    failures.tell()
+
+
+def _mark(response: Response, page: Page) -> dict[str, Any]:
+    named: dict[str, Any] = {"known": _known(page)[: 2 * _KNOWN]}
+    if CUT_OFF not in page.skipped:
+        named |= {"etag": response.headers.get("etag", ""), "modified": response.headers.get("last-modified", "")}
+    return {key: value for key, value in named.items() if value}
+
+
+def _known(page: Page) -> list[str]:
+    """Two marks of each post: some sites give the same entry another id each time, some other words."""
+    told = ((post.native_id, f"{post.title} {post.text}") for post in page.posts)
+    return [fingerprint(each)[:8] for pair in told for each in pair]
 
 
 def kept_address(address: str) -> str:

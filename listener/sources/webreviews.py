@@ -33,6 +33,7 @@ ABOUT = About(
     keep="all",
 )
 
+_LATIN = ("iso-8859-1", "iso8859-1", "latin-1", "latin1", "us-ascii", "ascii")
 _GAP_S = 10.0
 _MAX_REVIEWS = 500  # of one page
 _KNOWN = 500  # reviews of an address that the bookmark names: those of its first page are always among them
@@ -187,6 +188,7 @@ def _next(soup: BeautifulSoup, at: str) -> str:
 
 def _soup(payload: bytes, place: str, encoding: str) -> BeautifulSoup:
     from bs4 import BeautifulSoup
+    from bs4.dammit import EncodingDetector
 
     narrow = payload[:65_536].replace(b"\0", b"")
     tagged = re.search(rb"<(body|div|script|p|article)\b", narrow, re.IGNORECASE)
@@ -194,6 +196,9 @@ def _soup(payload: bytes, place: str, encoding: str) -> BeautifulSoup:
         raise Broken(f"{place} is not a web page.", payload)
     # An XML declaration would only make BeautifulSoup warn of it.
     payload = re.sub(rb"^\s*<\?xml[^>]{0,200}>", b"", payload, count=1)
+    named = encoding or EncodingDetector.find_declared_encoding(payload, is_html=True) or ""
+    # As browsers do (WHATWG Encoding): who says Latin-1 writes ’ and € as Windows has them.
+    encoding = "windows-1252" if named.lower() in _LATIN else encoding
     try:
         # lxml, because the other parsers need minutes for some short pages made to hurt.
         return BeautifulSoup(payload, "lxml", from_encoding=encoding or None, multi_valued_attributes=None)
