@@ -61,7 +61,7 @@ class TestHotelPage:
 
     def test_a_decimal_comma_and_a_time_with_its_zone(self) -> None:
         post = self.by_author()["Lena K."]
-        assert post.rating == Rating(2.5, 1, 5)
+        assert post.rating == Rating(2.5, 1, 10), "as the average of the page is"
         assert post.created_at == datetime(2026, 10, 28, 19, 15, tzinfo=UTC)
 
     def test_an_author_named_elsewhere_on_the_page(self) -> None:
@@ -140,6 +140,7 @@ class TestShapes:
         [
             ({"ratingValue": 4}, Rating(4, 1, 5)), ({"ratingValue": "8,5"}, Rating(8.5, 1, 10)),
             ({"ratingValue": "4/5"}, Rating(4, 1, 5)), ({"ratingValue": "7 / 10"}, Rating(7, 1, 10)),
+            ({"ratingValue": "3 out of 10"}, Rating(3, 1, 10)), ({"ratingValue": "4 von 5 Sternen"}, Rating(4, 1, 5)),
             ({"ratingValue": 80}, Rating(80, 1, 100)), ({"ratingValue": 0}, Rating(0, 0, 5)),
             ({"ratingValue": "3", "bestRating": "6", "worstRating": "0"}, Rating(3, 0, 6)),
             ({"ratingValue": ["2"]}, Rating(2, 1, 5)), ("3", Rating(3, 1, 5)), (4.5, Rating(4.5, 1, 5)),
@@ -149,6 +150,21 @@ class TestShapes:
     )  # fmt: skip
     def test_ratings(self, told: Any, rating: Rating | None) -> None:
         assert only(parse(page_of(review(reviewRating=told)))).rating == rating
+
+    @pytest.mark.parametrize(
+        ("more", "rating"),
+        [
+            ({}, Rating(4, 1, 5)),
+            ({"review": [review(author="Bob", reviewRating={"ratingValue": 9.2})]}, Rating(4, 1, 10)),
+            ({"review": [review(author="Bob", reviewRating={"ratingValue": 8, "bestRating": 10})]}, Rating(4, 1, 5)),
+            ({"aggregateRating": {"ratingValue": 4.6, "bestRating": "10"}}, Rating(4, 1, 10)),
+            ({"aggregateRating": {"ratingValue": 8.6}}, Rating(4, 1, 10)),
+            ({"aggregateRating": {"ratingValue": "4.6", "bestRating": "5"}}, Rating(4, 1, 5)),
+        ],
+    )
+    def test_a_rating_without_a_scale_is_on_that_of_its_page(self, more: Any, rating: Rating) -> None:
+        page = parse(page_of({"@type": "Hotel", "name": "Harbour", **more}, review(reviewRating={"ratingValue": 4})))
+        assert {post.author: post.rating for post in page.posts}["Ann"] == rating
 
     def test_a_review_keeps_its_identity_and_an_edited_one_gets_another(self) -> None:
         idents = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Nodes = Mapping[str, Mapping[str, Any]]  # objects by the id that others refer to them by
 
+_OVER = re.compile(r"(?:/|\bof\b|\bvon\b|\bsur\b|\bde\b|\bdi\b)\s*(\d{1,3})\b", re.IGNORECASE)  # "4/5", "3 out of 10"
 _NUMBER = re.compile(r"-?\d{1,9}(?:[.,]\d{1,9})?")
 
 
@@ -76,17 +77,38 @@ def _author(node: Mapping[str, Any], by_id: Nodes) -> str:
     return _words(author, "name", "alternateName") or both
 
 
-def _rating(node: Mapping[str, Any], by_id: Nodes) -> Rating | None:
-    """The rating on its own scale. 1 to 5 when no scale is told, or 10 or 100 where the value does not fit that."""
-    told = _object(node.get("reviewRating", node.get("rating")), by_id)
-    scale = told if isinstance(told, dict) else {"ratingValue": told}
-    value = _number(scale.get("ratingValue"))
+def best_rating(reviews: Iterable[tuple[Mapping[str, Any], Nodes]], blocks: list[Any]) -> float:
+    """The top of the scale for those ratings of a page that name none: what its average names; else 5, or 10 or 100
+    where one of them, or the average, does not fit that. Judged one by one, a 4 of 10 would be taken for a good 4 of 5.
+    """
+    averages = (node["aggregateRating"] for _, node in jsonld.nodes(blocks) if "aggregateRating" in node)
+    told = [_scale(_object(average, jsonld.by_id(blocks))) for average in averages]
+    named = max((best for _, best, _ in told if best is not None), default=0.0)
+    told += [_scale(_given(node, by_id)) for node, by_id in reviews]
+    highest = max((value for value, best, _ in told if value is not None and best is None), default=0.0)
+    return next((top for top in (named, 5.0, 10.0, 100.0) if top >= highest and top > 1), 5.0)
+
+
+def _given(node: Mapping[str, Any], by_id: Nodes) -> Any:
+    return _object(node.get("reviewRating", node.get("rating")), by_id)
+
+
+def _scale(given: Any) -> tuple[float | None, float | None, float | None]:
+    """The value of a rating, and the best and the worst that it names."""
+    told = given if isinstance(given, dict) else {"ratingValue": given}
+    best, worst = _number(told.get("bestRating")), _number(told.get("worstRating"))
+    over = _OVER.search(str(_first(told.get("ratingValue"))))
+    if best is None and over:
+        best = float(over.group(1))
+    return _number(told.get("ratingValue")), best, worst
+
+
+def _rating(node: Mapping[str, Any], by_id: Nodes, usual_best: float) -> Rating | None:
+    """The rating on its own scale, else on that of its page."""
+    value, best, worst = _scale(_given(node, by_id))
     if value is None:
         return None
-    best, worst = _number(scale.get("bestRating")), _number(scale.get("worstRating"))
-    over = re.search(r"/\s*(\d{1,3})\s*$", str(_first(scale.get("ratingValue"))))  # "4/5"
-    if best is None:
-        best = float(over.group(1)) if over else next((top for top in (5.0, 10.0, 100.0) if value <= top), 5.0)
+    best = usual_best if best is None else best
     worst = min(1.0, value, best - 1) if worst is None else worst
     return Rating(value, worst, best) if worst < best else None
 
@@ -100,8 +122,12 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def read_review(node: Mapping[str, Any], by_id: Nodes, url: str, at: str, name: str, now: datetime) -> Post:
-    """A review as a post. `url` is the list it belongs to, `at` the page of that list where it stands today."""
+def read_review(
+    node: Mapping[str, Any], by_id: Nodes, url: str, at: str, name: str, now: datetime, usual_best: float
+) -> Post:
+    """A review as a post. `url` is the list it belongs to, `at` the page of that list where it stands today, and
+    `usual_best` what `best_rating` says of that page.
+    """
     author, title = _author(node, by_id), _words(node, "headline", "name")
     text = _words(node, "reviewBody", "description", "text") or title
     when = read_date(_first(node.get("datePublished", node.get("dateCreated"))), now)
@@ -116,7 +142,7 @@ def read_review(node: Mapping[str, Any], by_id: Nodes, url: str, at: str, name: 
         url=without_secrets(_link(at, _words(node, "url")) or url, url),
         author=author,
         created_at=when,
-        rating=_rating(node, by_id),
+        rating=_rating(node, by_id, usual_best),
         lang=_words(node, "inLanguage")[:35],
     )
 

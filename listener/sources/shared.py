@@ -46,7 +46,8 @@ class Addresses(BaseModel):
         for address in self.addresses:
             parts = urlsplit(address)
             if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError(f"{address!r} is not a web address; it has to begin with https:// or http://")
+                shown = address.partition("?")[0].rpartition("@")[2]  # the rest may hold a secret
+                raise ValueError(f"{shown!r} is not a web address; it has to begin with https:// or http://")
         return self
 
     @property

@@ -16,7 +16,7 @@ from listener.http import Get, Response, charset, public_url
 from listener.http.walls import is_html
 from listener.records import Gap, Page
 from listener.sources import About, jsonld, microdata, rdfa
-from listener.sources.reviewnodes import Nodes, has_aggregate, once, read_review, reviews_of
+from listener.sources.reviewnodes import Nodes, best_rating, has_aggregate, once, read_review, reviews_of
 from listener.sources.shared import Addresses, kept_address
 from listener.sources.turns import each_in_turn
 from listener.text import canonical_url
@@ -160,7 +160,9 @@ def _read(payload: bytes, url: str, at: str, name: str, now: datetime, content_t
         (microdata.read_items(soup, _MAX_REVIEWS), {}),
         (inner, by_id),
     ]
-    posts, skipped = once([[read_review(node, nodes, url, at, name, now) for node in found] for found, nodes in kinds])
+    reviews = [[(node, nodes) for node in found] for found, nodes in kinds]
+    best = best_rating((pair for found in reviews for pair in found), blocks)
+    posts, skipped = once([[read_review(*pair, url, at, name, now, best) for pair in found] for found in reviews])
     if not posts and any('"review' in block.lower() for block in unreadable):
         raise Broken(f"{public_url(at)} holds reviews in JSON-LD that is not JSON.", payload)
     if not posts and not skipped:
