@@ -20,7 +20,7 @@ from listener.sources import About
 from listener.sources.columns import FIELDS, Wanted, usual_scale
 from listener.sources.files_posts import Reader
 from listener.sources.rejects import SUFFIX, SideFile
-from listener.sources.rows import HEAD_BYTES, open_rows
+from listener.sources.rows import open_rows
 from listener.text import fingerprint
 
 ABOUT = About(
@@ -34,6 +34,7 @@ ABOUT = About(
 )
 
 PAGE_ROWS = 500
+_CHUNK = 1_048_576  # bytes
 _SETTLED_S = 2.0  # a younger file in a watched folder may still be growing
 _SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm")
 _MAGIC = re.compile(r"[*?\[]")
@@ -217,5 +218,10 @@ def _read(
 
 
 def _head(path: Path, size: int) -> str:
+    """A hash of the first `size` bytes: all of them, since an export that is sorted grows in its middle."""
+    read = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
-        return hashlib.blake2b(file.read(min(size, HEAD_BYTES)), digest_size=16).hexdigest()
+        while size > 0 and (chunk := file.read(min(size, _CHUNK))):
+            read.update(chunk)
+            size -= len(chunk)
+    return read.hexdigest()
