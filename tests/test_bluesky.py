@@ -392,8 +392,9 @@ class TestUnreadable:
 class Service:
     """Answers as a server of accounts and the public view do; errors pass through the real door's judgement."""
 
-    def __init__(self, *views: Any) -> None:
-        self.views = list(views)
+    def __init__(self, *views: Any, witness: bool = False) -> None:
+        """`witness`: whether it shows a post of Bluesky's own account, as it does while it is in order."""
+        self.views = [*views, *([view(99, EPOCH)] if witness else [])]
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.logins: list[Any] = []
         self.failing: Callable[[int], tuple[int, bytes, dict[str, str]] | None] = lambda _: None
@@ -424,6 +425,8 @@ class Service:
             if headers.get("Authorization") != "Bearer the.access.token":
                 return 403, b"<html><head><title>403 Forbidden</title></head><body>Forbidden</body></html>"
             return 200, self._search(params)
+        if url.startswith("https://public.api.bsky.app/xrpc/app.bsky.feed.getAuthorFeed?actor=bsky.app&"):
+            return 200, _dump(feed=[{"post": view(99, EPOCH)}])
         assert url.startswith("https://public.api.bsky.app/xrpc/app.bsky.feed.getPosts?") and not headers
         uris = parse_qs(urlsplit(url).query)["uris"]
         assert len(uris) <= 25
@@ -693,6 +696,7 @@ class TestRecheck:
         assert self.recheck(Service(), 1, 2, 3, 4).deleted == (uri(1), uri(2), uri(3), uri(4))
         with pytest.raises(Broken, match="none of 5 stored posts"):
             self.recheck(Service(), 1, 2, 3, 4, 5)
+        assert self.recheck(Service(witness=True), 1, 2, 3, 4, 5).deleted == tuple(map(uri, range(1, 6)))
         assert len(self.recheck(Service(view(1, EPOCH - 10)), 1, 2, 3, 4, 5).deleted) == 4
 
     @pytest.mark.parametrize("body", [b"{}", b'{"posts": null}', b'{"posts": [{"id": 1}]}', b"<html>", b""])

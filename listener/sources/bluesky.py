@@ -30,10 +30,12 @@ ABOUT = About(
     caution="the stream does not tell who asked not to be shown without signing in; the search and the re-check do",
 )
 RECHECK_AT_ONCE = 25
-_MANY = 5  # posts that are not all gone at once: an empty reply to so many is taken for a failure
+_MANY = 5  # posts that are hardly all gone at once: an empty reply to so many is doubted
 
 _PDS = "https://bsky.social"
 _PUBLIC = "https://public.api.bsky.app/xrpc/app.bsky.feed.getPosts"
+_FEED_OF = "https://public.api.bsky.app/xrpc/app.bsky.feed.getAuthorFeed"
+_WITNESS = "bsky.app"  # Bluesky's own account, of which some post is always there
 _STREAM = "wss://jetstream2.us-east.bsky.network/subscribe"
 _UNSEEN = "!no-unauthenticated"  # the label of accounts that ask not to be shown to people who are not signed in
 _HIDDEN = "asks not to be shown without signing in"
@@ -155,11 +157,21 @@ def recheck(
     response = get(f"{_PUBLIC}?{urlencode([('uris', uri) for uri in native_ids])}")
     page = parse(response.body, name=name, now=now)
     views = _views(response.body)
-    if not views and len(native_ids) >= _MANY:
+    if not views and len(native_ids) >= _MANY and not _shows_others(native_ids, get):
         why = f"Bluesky shows none of {len(native_ids)} stored posts, which is hardly so; they are asked after later."
         raise Broken(why, response.body)
     shown = {view["uri"] for view in views if _uri(view) and not _is_hidden(view)}
     yield replace(page, deleted=tuple(uri for uri in native_ids if uri not in shown))
+
+
+def _shows_others(native_ids: Sequence[str], get: Get) -> bool:
+    """Whether the server shows a post that is there beside these, so that it is them that are gone."""
+    query = urlencode({"actor": _WITNESS, "limit": 1})
+    feed = read_json(get(f"{_FEED_OF}?{query}").body, "Bluesky")
+    items = feed.get("feed") if isinstance(feed, dict) else None
+    witness = _uri(items[0].get("post")) if isinstance(items, list) and items and isinstance(items[0], dict) else ""
+    asked = [("uris", uri) for uri in (witness, *native_ids[: RECHECK_AT_ONCE - 1])]
+    return bool(witness) and any(_uri(view) == witness for view in _views(get(f"{_PUBLIC}?{urlencode(asked)}").body))
 
 
 def status(settings: Settings, cursor: Mapping[str, Any] | None) -> str:
