@@ -196,6 +196,13 @@ class TestHostile:
         assert time.perf_counter() - started < 2
 
 
+def test_plain_text_of_a_json_feed_is_no_html() -> None:
+    item = {"id": "1", "title": "Is <Acme> good?", "content_text": "I typed <Acme Hotel>, and x<y then <b it broke."}
+    body = json.dumps({"version": "https://jsonfeed.org/version/1.1", "items": [item]}).encode()
+    (post,) = feeds.parse(body, url="https://a.example/feed", name="blog", now=NOW).posts
+    assert (post.title, post.text) == (item["title"], item["content_text"])
+
+
 def validators(page: Page) -> dict[str, dict[str, Any]]:
     """The bookmark without the marks of the posts that were seen."""
     return {url: {k: v for k, v in mark.items() if k != "known"} for url, mark in (page.cursor or {}).items()}

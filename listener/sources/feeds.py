@@ -174,12 +174,13 @@ def _of_json(payload: bytes, place: str, language: str) -> list[_Entry]:
 def _of_item(item: Mapping[str, Any], language: str) -> _Entry:
     authors = item.get("authors")
     author = authors[0] if isinstance(authors, list) and authors else item.get("author")
-    bodies = (item.get("content_html"), item.get("content_text"), item.get("summary"))
+    # Title, content_text and summary are plain text there: "<Acme>" is what somebody wrote.
+    title, text, summary = (_text(item.get(key)).replace("<", "&lt;") for key in ("title", "content_text", "summary"))
     return _Entry(
         ident=_text(item.get("id")),
         link=_text(item.get("url")) or _text(item.get("external_url")),
-        title=_text(item.get("title")),
-        body=next((body for body in map(_text, bodies) if body.strip()), ""),
+        title=title,
+        body=next((body for body in (_text(item.get("content_html")), text, summary) if body.strip()), ""),
         author=_text(author.get("name")) if isinstance(author, dict) else "",
         published=item.get("date_published") or item.get("date_modified"),
         edited=item.get("date_modified"),

@@ -13,6 +13,7 @@ from listener.errors import Broken, Refused, Retry
 from listener.http import Get, read_json
 from listener.records import Gap, Page, Post
 from listener.sources.github_items import ask, own_words
+from listener.sources.markdown import plain_line
 from listener.sources.shared import plain, read_date
 
 _PLACE = "api.github.com/graphql"
@@ -115,7 +116,7 @@ def _page(
 
 def _post(said: Mapping[str, Any], own: str, ident: str, name: str, now: datetime) -> Post:
     link, votes = said.get("url"), said.get("upvoteCount")
-    title = plain(said.get("title")) if own == ident else ""
+    title = plain_line(said.get("title")) if own == ident else ""
     counts = {"likes": votes, "comments": _dict(said.get("comments") or said.get("replies")).get("totalCount")}
     return Post(
         source=name,

@@ -11,6 +11,7 @@ from typing import Any
 from listener.errors import Broken, Refused, Retry
 from listener.http import Get, Response, read_json
 from listener.records import Page, Post
+from listener.sources.markdown import markdown, plain_line
 from listener.sources.shared import plain, read_date
 
 API = "https://api.github.com"
@@ -119,7 +120,7 @@ def _post(item: Mapping[str, Any], ident: str, name: str, now: datetime) -> Post
         _is_comment(item), item.get("user"), item.get("html_url"), item.get("reactions"),
     )  # fmt: skip
     created, updated = (read_date(item.get(key), now) for key in ("created_at", "updated_at"))
-    title = "" if comment else plain(item.get("title"))
+    title = "" if comment else plain_line(item.get("title"))
     of = _NUMBER.search(str(item.get("issue_url")))
     counts = {
         "comments": item.get("comments"),
@@ -142,4 +143,4 @@ def _post(item: Mapping[str, Any], ident: str, name: str, now: datetime) -> Post
 
 def own_words(body: object) -> str:
     """The text of a body in Markdown without the lines it quotes, which are another's, and without HTML comments."""
-    return plain(_QUOTED.sub("", body[:500_000])) if isinstance(body, str) else ""
+    return markdown(_QUOTED.sub("", body[:500_000])) if isinstance(body, str) else ""

@@ -15,6 +15,7 @@ from listener.errors import Broken
 from listener.http import Get, read_json
 from listener.records import Gap, Page, Post
 from listener.sources import About
+from listener.sources.markdown import plain_line
 from listener.sources.shared import Phrases, plain, read_date
 from listener.text import clean
 
@@ -132,7 +133,7 @@ def _post(hit: Mapping[str, Any], name: str, now: datetime) -> Post | None:
         return None
     tags = hit.get("_tags")
     comment = "comment_text" in hit or (isinstance(tags, list) and "comment" in tags)
-    title = "" if comment else plain(hit.get("title"))
+    title = "" if comment else plain_line(hit.get("title"))
     text = plain(hit.get("comment_text") if comment else hit.get("story_text"))
     counts = {"points": hit.get("points"), "comments": hit.get("num_comments")}
     return Post(

@@ -12,7 +12,8 @@ from listener.errors import Broken
 from listener.http import read_json
 from listener.records import Page, Post
 from listener.sources.fediverse import author, text_of
-from listener.sources.shared import plain, read_date
+from listener.sources.markdown import markdown, plain_line
+from listener.sources.shared import read_date
 
 _LISTS = ("posts", "comments", "items", "search", "results")  # v4 names its lists anew from one beta to the next
 _SINGLE = ("post_view", "comment_view")
@@ -77,8 +78,8 @@ def page_of(views: list[dict[str, Any]], host: str, name: str, now: datetime) ->
 def _post(view: Mapping[str, Any], ap_id: str, host: str, name: str, now: datetime) -> Post:
     item, creator = item_of(view), view["creator"] if isinstance(view.get("creator"), dict) else {}
     comment = isinstance(view.get("comment"), dict)
-    title = "" if comment else plain(item.get("name"))
-    text = _LINK.sub(r"\1", plain(item.get("content") if comment else item.get("body")))
+    title = "" if comment else plain_line(item.get("name"))
+    text = _LINK.sub(r"\1", markdown(item.get("content") if comment else item.get("body")))
     return Post(
         source=name,
         native_id=ap_id,
