@@ -159,6 +159,24 @@ class TestQueries:
         assert idents(pages) == [1, 2]
         assert pages[-1].cursor == {"until": {"Lumen": EPOCH, "Hotel Lumen": EPOCH}}
 
+    def test_a_query_that_always_fails_does_not_starve_the_others(self) -> None:
+        read: set[str] = set()
+        for minute in range(2):
+            search = Search(EPOCH - 10)
+
+            def get(url: str, params: Mapping[str, str], search: Search = search, **more: Any) -> Response:
+                if "slow" in params["query"]:
+                    raise Retry("too much just now")
+                return search(url, params=params, **more)
+
+            settings, now = hackernews.Settings(queries=["slow", "Lumen"]), NOW + timedelta(minutes=minute)
+            pages = []
+            with pytest.raises(Retry):
+                for page in hackernews.fetch(settings, None, get, now, "hn"):
+                    pages.append(page)
+            read |= {post.native_id for page in pages for post in page.posts}
+        assert read == {"1"}
+
     def test_a_new_query_looks_back_and_a_removed_one_is_forgotten(self) -> None:
         search = Search(EPOCH - 5 * 86400)
         pages = run(search, {"until": {"Lumen": EPOCH - 60, "Gone": EPOCH}}, queries=["Lumen", "New"])

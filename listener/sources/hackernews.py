@@ -17,6 +17,7 @@ from listener.records import Gap, Page, Post
 from listener.sources import About
 from listener.sources.markdown import plain_line
 from listener.sources.shared import Phrases, plain, read_date
+from listener.sources.turns import each_in_turn
 from listener.text import clean
 
 ABOUT = About(
@@ -61,14 +62,17 @@ def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: d
     known = dict((cursor or {}).get("until") or {})
     marks = {phrase: known[phrase] for phrase in settings.queries if phrase in known}
     seen: set[str] = set()
-    for phrase in settings.queries:
+
+    def walk(phrase: str) -> Iterator[Page]:
         since = int(min(marks[phrase], until) - _OVERLAP_S if phrase in marks else until - settings.days * 86400)
         for page, last in _walk(settings, phrase, since, until, get, now, name):
             fresh = tuple(post for post in page.posts if post.native_id not in seen)
             seen.update(post.native_id for post in fresh)
             if last:
-                marks = {**marks, phrase: until}
-            yield replace(page, posts=fresh, cursor={"until": marks} if last else None)
+                marks[phrase] = until
+            yield replace(page, posts=fresh, cursor={"until": dict(marks)} if last else None)
+
+    yield from each_in_turn(settings.queries, walk, now, lambda _: settings.api)
 
 
 def _walk(
