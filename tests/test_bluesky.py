@@ -679,9 +679,9 @@ class TestRecheck:
         assert [post.engagement for post in page.posts] == [{"likes": 9}, {}]
         assert page.cursor is None and service.logins == []
 
-    def test_twenty_five_fit_into_a_call(self) -> None:
+    def test_twenty_four_fit_into_a_call_and_one_beside_them(self) -> None:
         numbers = range(bluesky.RECHECK_AT_ONCE)
-        assert len(self.recheck(Service(*(view(n, EPOCH - n) for n in numbers)), *numbers).posts) == 25
+        assert len(self.recheck(Service(*(view(n, EPOCH - n) for n in numbers)), *numbers).posts) == 24
 
     def test_who_asks_not_to_be_shown_by_now_is_erased(self) -> None:
         shy = view(1, EPOCH - 10, labels=[{"val": "!no-unauthenticated"}])
@@ -698,6 +698,26 @@ class TestRecheck:
             self.recheck(Service(), 1, 2, 3, 4, 5)
         assert self.recheck(Service(witness=True), 1, 2, 3, 4, 5).deleted == tuple(map(uri, range(1, 6)))
         assert len(self.recheck(Service(view(1, EPOCH - 10)), 1, 2, 3, 4, 5).deleted) == 4
+
+    @pytest.mark.parametrize("witness", [True, False])
+    def test_an_empty_reply_that_was_a_moments_failure_erases_nothing(self, witness: bool) -> None:
+        service = Service(*(view(n, EPOCH - n) for n in range(1, 6)), witness=witness)
+        service.failing = lambda number: (200, b'{"posts": []}', {}) if number == 1 else None
+        page = self.recheck(service, 1, 2, 3, 4, 5, 6)
+        assert idents([page]) == [1, 2, 3, 4, 5] and page.deleted == (uri(6),)
+
+    def test_a_whole_batch_is_asked_after_beside_the_witness(self) -> None:
+        numbers = range(bluesky.RECHECK_AT_ONCE)
+        page = self.recheck(Service(witness=True), *numbers)
+        assert (page.posts, page.deleted) == ((), tuple(map(uri, numbers)))
+
+    @pytest.mark.parametrize("feed", [b'{"feed": []}', b'{"feed": [1, {"post": {}}]}', b"{}", b"[]"])
+    def test_without_a_witness_an_empty_reply_erases_nothing(self, feed: bytes) -> None:
+        service = Service()
+        service.failing = lambda number: (200, feed, {}) if number == 2 else None
+        with pytest.raises(Broken, match="none of 5 stored posts"):
+            self.recheck(service, 1, 2, 3, 4, 5)
+        assert len(service.asked) == 2
 
     @pytest.mark.parametrize("body", [b"{}", b'{"posts": null}', b'{"posts": [{"id": 1}]}', b"<html>", b""])
     def test_a_reply_that_tells_nothing_erases_nothing(self, body: bytes) -> None:
