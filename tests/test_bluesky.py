@@ -590,6 +590,20 @@ class TestSearch:
         found(service, queries=list("abcdefghij"))
         assert len(service.searches) == 40
 
+    @pytest.mark.parametrize(("status", "runs"), [(502, 2), (403, 1)])
+    def test_a_phrase_that_keeps_failing_does_not_starve_the_others(self, status: int, runs: int) -> None:
+        service, cursor = Service(view(1, EPOCH - 10, "Inn")), None
+
+        def get(url: str, **told: Any) -> Response:
+            if (told.get("params") or {}).get("q") == '"Lumen"':
+                return _judge(Reply(status, {}, b"", ""), url, url)
+            return service(url, **told)
+
+        for minute in range(runs):
+            pages, error = search(get, cursor, NOW + timedelta(minutes=minute), queries=["Lumen", "Inn"])
+            assert error is not None
+        assert idents(pages) == [1] and pages[-1].cursor == {"until": {"Inn": EPOCH + 60 * (runs - 1)}}
+
     def test_a_post_found_twice_is_given_once(self) -> None:
         pages = found(Service(view(1, EPOCH - 10, "Hotel Lumen")), queries=["Lumen", "Hotel Lumen"])
         assert [post.native_id for page in pages for post in page.posts] == [uri(1)]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mutations import mutated
 from pydantic import ValidationError
 
-from listener.errors import Broken, Retry
+from listener.errors import Broken, Retry, SourceError
 from listener.http import Response
 from listener.records import Page
 from listener.sources import hackernews
@@ -109,6 +109,35 @@ class TestRange:
 
     def test_nothing_after_the_start_of_the_run_is_asked_for(self) -> None:
         assert idents(run(Search(EPOCH, EPOCH + 1))) == [1]
+
+
+class TestTurns:
+    @staticmethod
+    def read(failing: SourceError, minutes: int) -> tuple[list[str], dict[str, int]]:
+        """What is asked for where one phrase fails in every run, and how far all were read."""
+        search, cursor, asked = Search(EPOCH - 10), None, []
+
+        def get(url: str, *, params: Mapping[str, str], **told: Any) -> Response:
+            asked.append(params["query"].strip('"'))
+            if asked[-1] == "Slow":
+                raise failing
+            return search(url, params=params, **told)
+
+        settings = hackernews.Settings(queries=["Slow", "Lumen", "Inn"])
+        for minute in range(minutes):
+            with pytest.raises(SourceError) as caught:
+                for page in hackernews.fetch(settings, cursor, get, NOW + timedelta(minutes=minute), "hn"):  # type: ignore[arg-type]
+                    cursor = page.cursor if page.cursor is not None else cursor
+            assert caught.value is failing
+        return asked, (cursor or {}).get("until", {})
+
+    def test_a_phrase_that_cannot_be_read_for_now_does_not_starve_the_others(self) -> None:
+        asked, until = self.read(Retry("busy", after=5), minutes=3)
+        assert until == {"Lumen": EPOCH + 60, "Inn": EPOCH + 120}
+        assert asked == ["Slow", "Lumen", "Inn", "Slow", "Inn", "Slow"], "asked no further where we are to wait"
+
+    def test_one_that_is_refused_leaves_the_others_their_turn(self) -> None:
+        assert self.read(Broken("gone"), minutes=1) == (["Slow", "Lumen", "Inn"], {"Lumen": EPOCH, "Inn": EPOCH})
 
 
 class TestSlices:

@@ -20,6 +20,7 @@ from listener.settings.secrets import Secret
 from listener.sources import About
 from listener.sources.jetstream import is_post_uri, read_post, read_window
 from listener.sources.shared import Phrases, read_date
+from listener.sources.turns import each_in_turn
 
 ABOUT = About(
     brings="posts of Bluesky that hold one of your words or phrases",
@@ -121,10 +122,15 @@ def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: d
         return
     first = until - int(settings.days * 86400)
     since = {phrase: marks[phrase] - _OVERLAP_S if phrase in marks else first for phrase in settings.queries}
-    for page, finished in _search(settings, _log_in(settings, get), since, until, get, now, name):
-        if finished:
-            marks = {**marks, finished: until}
-        yield replace(page, cursor={"until": marks} if finished else None)
+    token, seen = _log_in(settings, get), set[str]()
+
+    def read(phrase: str) -> Iterator[Page]:
+        for page, finished in _search(settings, token, {phrase: since[phrase]}, until, get, now, name, seen):
+            if finished:
+                marks[phrase] = until
+            yield replace(page, cursor={"until": dict(marks)} if finished else None)
+
+    yield from each_in_turn(settings.queries, read, now, lambda _: None)
 
 
 def backfill(
@@ -142,7 +148,7 @@ def backfill(
     while until > floor:
         start = max(floor, until - _WEEK_S)
         spans = dict.fromkeys(settings.queries, start)
-        for page, finished in _search(settings, token, spans, until, get, now, name):
+        for page, finished in _search(settings, token, spans, until, get, now, name, set()):
             mark = {"until": start} if start > floor else {}
             yield replace(page, cursor=mark if finished == settings.queries[-1] else None)
         until = start
@@ -259,10 +265,16 @@ def _log_in(settings: Settings, get: Get) -> str:
 
 
 def _search(
-    settings: Settings, token: str, since: Mapping[str, int], until: int, get: Get, now: datetime, name: str
+    settings: Settings,
+    token: str,
+    since: Mapping[str, int],
+    until: int,
+    get: Get,
+    now: datetime,
+    name: str,
+    seen: set[str],
 ) -> Iterator[tuple[Page, str]]:
-    """Each page of every phrase, a post once, and beside the last page of a phrase that phrase."""
-    seen: set[str] = set()
+    """Each page of every phrase, and beside the last page of a phrase that phrase. Posts in `seen` are left out."""
     for phrase, start in since.items():
         for page, last in _walk(settings, token, phrase, start, until, get, now, name):
             fresh = tuple(post for post in page.posts if post.native_id not in seen)
