@@ -53,7 +53,7 @@ class Instance:
         }  # fmt: skip
         return uri
 
-    def minutes_ago(self, *minutes: int) -> list[str]:
+    def minutes_ago(self, *minutes: float) -> list[str]:
         return [self.add(NOW - timedelta(minutes=n)) for n in minutes]
 
     def answer(self, path: str, params: Mapping[str, str], signed_in: bool) -> Reply:
@@ -290,6 +290,32 @@ class TestTags:
         rest = run(network, last_cursor(pages))
         assert set(uris(pages)) | set(uris(rest)) == set(written)
         assert len(uris(pages)) == 80 and not set(uris(pages)) & set(uris(rest))
+
+    @pytest.mark.parametrize("runs_that_fail", [1, 2])
+    def test_a_walk_that_was_broken_off_keeps_the_hour_of_overlap(self, runs_that_fail: int) -> None:
+        network = Network()
+        network[HERE].minutes_ago(90)
+        cursor = last_cursor(run(network, None, NOW - timedelta(minutes=80)))
+        written = network[HERE].minutes_ago(*(n / 4 for n in range(4, 200)))
+        for _ in range(runs_that_fail):
+            pages, _ = self.until_it_fails(network, cursor, after=1)
+            cursor = last_cursor(pages)
+        network[HERE].failing = lambda path: None
+        late = network[HERE].add(NOW - timedelta(minutes=45, seconds=7), home=THERE)
+        pages = run(network, cursor, NOW)
+        assert late not in uris(pages) and written[0] in uris(pages)
+        end = last_cursor(pages)
+        assert end == {"marks": {f"{HERE} #lumen": str(snowflake(NOW - timedelta(minutes=61)))}}
+        assert late in uris(run(network, end, NOW + timedelta(minutes=5)))
+
+    def test_a_walk_that_takes_several_runs_does_not_go_back_beyond_its_begin(self, short: None) -> None:
+        network = Network()
+        network[HERE].minutes_ago(*(n / 40 for n in range(1, 600)))
+        cursor: Mapping[str, Any] | None = {"marks": {f"{HERE} #lumen": str(snowflake(NOW - timedelta(minutes=20)))}}
+        begin = cursor
+        for second in range(3):
+            cursor = last_cursor(run(network, cursor, NOW + timedelta(seconds=second)))
+        assert cursor == begin
 
     @staticmethod
     def until_it_fails(network: Network, cursor: Any, after: int) -> tuple[list[Page], Retry]:

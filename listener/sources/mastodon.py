@@ -80,7 +80,8 @@ class Settings(BaseModel):
 
 
 def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: datetime, name: str) -> Iterator[Page]:
-    """Pages of each list. The cursor is {"marks": {list: the id to go on from, or of a search the epoch second}}.
+    """Pages of each list. The cursor is {"marks": {list: the id to go on from, or of a search the epoch second},
+    "begun": {list: the mark from which a walk began that is not over yet}}.
 
     A tag is read newest first once, and from then on forward from its mark, so that every page may move it. A search
     is read newest first every time, and only its last page moves the mark.
@@ -88,28 +89,38 @@ def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: d
     reader, lists = _reader(settings, get, now, name), _lists(settings)
     known = dict((cursor or {}).get("marks") or {})
     marks = {one.key: known[one.key] for one in lists if one.key in known}
+    known = dict((cursor or {}).get("begun") or {})
+    begun = {one.key: known[one.key] for one in lists if one.key in known and one.key in marks}
     at_most = max(3, _REQUESTS // len(lists))
 
     def read(one: List) -> Iterator[Page]:
-        for page, mark in _news(settings, reader, one, marks.get(one.key), at_most):
+        start = marks.get(one.key)
+        for page, mark, over in _news(settings, reader, one, start, begun.get(one.key, start), at_most):
+            if over:
+                begun.pop(one.key, None)
+            elif mark:
+                begun.setdefault(one.key, start)
             if mark:
                 marks[one.key] = mark
-            yield replace(page, cursor={"marks": dict(marks)} if mark else None)
+            kept = {"marks": dict(marks), **({"begun": dict(begun)} if begun else {})}
+            yield replace(page, cursor=kept if mark else None)
 
     yield from each_in_turn(lists, read, now, lambda one: one.host)
 
 
-def _news(settings: Settings, reader: Reader, one: List, mark: Any, at_most: int) -> Iterator[tuple[Page, Any]]:
-    """Each page of what is new in a list, and where its mark moves to, "" for nowhere."""
+def _news(
+    settings: Settings, reader: Reader, one: List, mark: Any, begun: Any, at_most: int
+) -> Iterator[tuple[Page, Any, bool]]:
+    """Each page of what is new in a list, where its mark moves to, "" for nowhere, and whether the walk is over."""
     if one.tag and mark:
-        yield from reader.forward(one, str(mark), at_most)
+        yield from reader.forward(one, str(mark), str(begun), at_most)
         return
     until, newest = int(reader.now.timestamp()), ""
     begin = min(mark, until) - OVERLAP.total_seconds() if mark else until - settings.days * 86400
     for reply in reader.back(one, datetime.fromtimestamp(begin, UTC), at_most=at_most):
         newest = newest or reply.newer
         reached = until if one.query else before(newest, "", reader.now)
-        yield reply.page, "" if reply.older else reached
+        yield reply.page, "" if reply.older else reached, not reply.older
 
 
 def backfill(

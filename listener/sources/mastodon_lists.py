@@ -47,16 +47,20 @@ class Reader:
     _seen: dict[str, datetime] = field(default_factory=dict)  # uri: when it was edited, in the copy that was given
     _switched_off: dict[str, bool] = field(default_factory=dict)  # instance: whether it shows no tags at all
 
-    def forward(self, one: List, mark: str, at_most: int) -> Iterator[tuple[Page, str]]:
-        """Each page from the mark on, oldest first, and the mark after it; where a run ends early the next goes on."""
+    def forward(self, one: List, mark: str, begun: str, at_most: int) -> Iterator[tuple[Page, str, bool]]:
+        """Each page from the mark on, oldest first, the mark after it, and whether the walk is over.
+
+        Where a run ends early the next goes on. `begun` is the mark from which the first of them went on: the hour of
+        overlap reaches back to it, and no further.
+        """
         at = mark
         for _ in range(at_most):
             reply = self._ask(one, {"min_id": at})
             if reply.newer in ("", at):
-                yield reply.page, before(at, mark, self.now)
+                yield reply.page, before(at, begun, self.now), True
                 break
             at = reply.newer
-            yield reply.page, at
+            yield reply.page, at, False
         if at == mark:
             self._check_that_tags_are_shown(one.host)
 
