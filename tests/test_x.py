@@ -249,6 +249,34 @@ class TestWalk:
         assert isinstance(failing_run(lambda url, **_: Response(200, url, {}, body))[1], Broken)
 
 
+class TestTurns:
+    @staticmethod
+    def asked(error: SourceError) -> tuple[list[str], list[Page], SourceError]:
+        """What is asked for, and brought, where the search that waited longest fails."""
+        search, asked = Search(EPOCH - 600), []
+
+        def get(url: str, *, params: Mapping[str, str], **told: Any) -> Response:
+            asked.append(params["query"].partition(")")[0].lstrip("("))
+            if asked[-1] == "Slow":
+                raise error
+            return search(url, params=params, **told)
+
+        pages, met = failing_run(get, queries=["Slow", "Lumen"])
+        return asked, pages, met
+
+    @pytest.mark.parametrize("status", [0, 500, 503])
+    def test_a_search_that_fails_for_now_leaves_the_others_their_turn(self, status: int) -> None:
+        busy = Retry("busy", status=status)
+        asked, pages, error = self.asked(busy)
+        assert (asked, error) == (["Slow", "Lumen"], busy)
+        assert texts(pages) == [1] and set(marks(pages[-1])) == {"Lumen"}
+
+    @pytest.mark.parametrize("told", [{"after": 60.0}, {"status": 429}])
+    def test_where_x_asks_us_to_wait_nothing_more_is_asked(self, told: dict[str, Any]) -> None:
+        busy = Retry("too often", **told)
+        assert self.asked(busy) == (["Slow"], [], busy)
+
+
 class TestReach:
     def test_a_source_that_slept_longer_than_a_week_has_a_gap(self) -> None:
         search = Search(EPOCH - 600)

@@ -211,6 +211,57 @@ class TestParse:
         assert youtube.parse(b'{"items": []}', name="tube", now=NOW) == Page(())
 
 
+class TestTurns:
+    """One place fails for now in every run, as YouTube answers for some videos for ever."""
+
+    BUSY = refusal("processingFailure", 400)
+
+    def tube(self, error: SourceError, what: str = VIDEO) -> Any:
+        tube = Tube(EPOCH - 60, video=OTHER)
+
+        def get(url: str, *, params: Mapping[str, str], **told: Any) -> Response:
+            if what in params.values():
+                tube.asked.append(("failed", params))
+                raise error
+            return tube(url, params=params, **told)
+
+        return tube, get
+
+    def test_the_others_are_read_all_the_same(self) -> None:
+        _, get = self.tube(self.BUSY)
+        pages, error = failing_run(get, videos=[VIDEO, OTHER])
+        assert isinstance(error, Retry) and numbers(pages) == [1]
+        assert until(pages[-1]) == {f"video {OTHER}": EPOCH}
+
+    def test_they_are_by_a_walk_back_as_well(self) -> None:
+        _, get = self.tube(self.BUSY)
+        pages: list[Page] = []
+        with pytest.raises(Retry):
+            for page in youtube.backfill(settings(videos=[VIDEO, OTHER]), NOW - 9 * HALF_AN_HOUR, None, get, NOW, "t"):
+                pages.append(page)
+        assert numbers(pages) == [1] and pages[-1].cursor is not None
+        assert pages[-1].cursor["walk"]["done"] == [f"video {OTHER}"]
+
+    @pytest.mark.parametrize(
+        "error",
+        [refusal("userRateLimitExceeded"), refusal("quotaExceeded"), Retry("busy", 60), Retry("busy", status=429)],
+    )
+    def test_nothing_more_is_asked_where_that_is_of_the_key(self, error: SourceError) -> None:
+        tube, get = self.tube(error)
+        pages, met = failing_run(get, videos=[VIDEO, OTHER])
+        assert isinstance(met, Retry) and numbers(pages) == [] and len(tube.asked) == 1
+
+    def test_a_thread_whose_replies_cannot_be_read_lets_the_others_pass(self) -> None:
+        tube, get = self.tube(self.BUSY, "Ugw1")
+        other = tube.add(EPOCH - 90, OTHER)
+        replies = [tube.add(EPOCH - 50 + n, OTHER, thread) for n in range(7) for thread in ("Ugw1", other)]
+        pages, _ = failing_run(get, videos=[OTHER])
+        pages += failing_run(get, pages[-1].cursor, NOW + HALF_AN_HOUR, videos=[OTHER])[0]
+        read = {post.native_id for page in pages for post in page.posts}
+        assert {one for one in replies if one.startswith(other)} <= read
+        assert list(pages[-1].cursor["owed"]) == ["Ugw1"]  # type: ignore[index]
+
+
 class TestPlaces:
     def test_a_channel_is_read_whole(self) -> None:
         tube = Tube(EPOCH - 60)

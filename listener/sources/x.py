@@ -18,6 +18,7 @@ from listener.http import Get
 from listener.records import Gap, Page
 from listener.settings.secrets import Secret
 from listener.sources import About
+from listener.sources.turns import Failures
 from listener.sources.x_account import LEAST, Account, next_month, spent
 from listener.sources.x_posts import FIELDS, id_at, ident_of, idents_of, list_of, page_of, parse, read, second_of
 from listener.text import clean
@@ -95,7 +96,7 @@ def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: d
     post is paid for twice; only its end moves the bookmark.
     """
     headers, account = _headers(settings, name), Account(settings, cursor, now)
-    failure: SourceError | None = None
+    failures = Failures()
     for query in sorted(settings.queries, key=lambda query: account.marks.get(query, {}).get("at", 0)):
         try:
             if query in account.walks:
@@ -105,9 +106,12 @@ def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: d
         except Unauthorised:
             raise
         except (Broken, Refused) as error:
-            failure = failure or error
-    if failure:
-        raise failure
+            failures.add(error)
+        except Retry as error:
+            if error.after is not None or error.status == 429:  # a cap, or X asks us to wait: that is of all
+                raise
+            failures.add(error)
+    failures.tell()
 
 
 def _walk(account: Account, query: str, get: Get, headers: Mapping[str, str], name: str) -> Iterator[Page]:

@@ -11,13 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from listener.errors import Broken, Refused, Retry, SourceError, Unauthorised
+from listener.errors import Broken, Refused, Retry, SourceError
 from listener.http import Get
 from listener.records import Gap, Page
 from listener.settings.secrets import Secret
 from listener.sources import About
 from listener.sources import youtube_walks as walks
-from listener.sources.youtube_account import Account, reasons, spent
+from listener.sources.turns import Failures
+from listener.sources.youtube_account import Account, is_of_all, reasons, spent
 from listener.sources.youtube_comments import idents_of, page_of, parse
 
 __all__ = ["ABOUT", "RECHECK_AT_ONCE", "Settings", "backfill", "fetch", "parse", "recheck", "status"]
@@ -113,17 +114,16 @@ def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: d
     videos}, "owed" and "counts": threads with more replies, "units"}. Only the last page of a place moves its bookmark.
     """
     account = Account(settings, cursor, get, now, name, settings.daily_units)
-    failure: SourceError | None = None
+    failures = Failures()
     for step in _steps(account):
         try:
             yield from step
         except SourceError as error:
             yield Page((), cursor=account.cursor())  # a request that fails is counted as well
-            if isinstance(error, Retry | Unauthorised):
+            if is_of_all(error):
                 raise
-            failure = failure or error
-    if failure:
-        raise failure
+            failures.add(error)
+    failures.tell()
 
 
 def _steps(account: Account) -> Iterator[Iterator[Page]]:
@@ -218,17 +218,17 @@ def backfill(
     account.walk = account.walk or {"done": [], "place": "", "token": ""}
     for query in settings.queries:
         yield from walks.search(account, query)
-    failure: SourceError | None = None
-    for place in account.places():
+    failures = Failures()
+    for place in sorted(account.places(), key=lambda place: place != account.walk["place"]):  # the one it is in first
         try:
             if place not in account.walk["done"]:
                 yield from _walk_back(account, place, since.timestamp())
-        except Unauthorised:
-            raise
-        except (Broken, Refused) as error:
-            failure = failure or error
-    if failure:
-        raise failure
+        except SourceError as error:
+            on_the_way = account.walk["place"] == place and account.walk["token"]
+            if is_of_all(error) or (isinstance(error, Retry) and on_the_way):  # another place would forget the way
+                raise
+            failures.add(error)
+    failures.tell()
     yield Page((), cursor={})
 
 

@@ -162,6 +162,13 @@ def reasons(error: SourceError) -> set[str]:
         return set()
 
 
+def is_of_all(error: SourceError) -> bool:
+    """Whether it says of every place that nothing can be read now: by the key, the units, or how often we ask."""
+    if not isinstance(error, Retry):
+        return isinstance(error, Unauthorised)
+    return error.after is not None or error.status == 429 or bool(reasons(error) & _TOO_FAST)
+
+
 def _meaning(error: SourceError, now: datetime) -> SourceError:
     """The error, or another class where YouTube's reply says more than its status."""
     why, reply = reasons(error), (error.payload, error.status)

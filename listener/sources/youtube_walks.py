@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import inf
 
-from listener.errors import Broken, Refused, SourceError, Unauthorised
+from listener.errors import Broken, Refused, Retry, SourceError, Unauthorised
 from listener.records import Gap, Page
 from listener.sources.youtube_account import Account, reasons
 from listener.sources.youtube_comments import Thread, next_of, threads_of, videos_of
@@ -85,6 +85,9 @@ def replies(account: Account, limit: float) -> Iterator[Page]:
             try:
                 reply, payload = account.ask("comments", {**params, **({"pageToken": token} if token else {})})
             except Unauthorised:
+                raise
+            except Retry:
+                account.owed[thread] = account.owed.pop(thread)  # the others stand before it from now on
                 raise
             except (Broken, Refused) as error:
                 del account.owed[thread]
