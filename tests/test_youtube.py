@@ -439,6 +439,31 @@ class TestReplies:
         assert read == set(range(1, len(tube.comments) + 1))
         assert len(json.dumps(cursor)) < 10_000
 
+    def test_threads_that_are_shown_all_the_time_are_read_once(self) -> None:
+        tube, videos = Tube(), [f"hpvideo{number:04}" for number in range(5)]
+        for video in videos:
+            for n in range(80):
+                thread = tube.add(EPOCH - 600 - n, video)
+                for _ in range(6):
+                    tube.add(EPOCH - 500, video, thread)
+        cursor: Mapping[str, Any] | None = None
+        for turn in range(40):
+            read = tube.count("comments")
+            cursor = run(tube, cursor, NOW + turn * HALF_AN_HOUR, videos=videos)[-1].cursor
+        assert tube.count("comments") == 400 and read == 400
+
+    def test_of_threads_that_are_shown_no_more_nothing_is_kept(self) -> None:
+        tube = Tube(EPOCH - 600)
+        for _ in range(6):
+            tube.add(EPOCH - 500, parent="Ugw1")
+        first = run(tube)[-1].cursor
+        again = run(tube, first, NOW + HALF_AN_HOUR)[-1].cursor
+        for n in range(100):
+            tube.add(EPOCH + n)
+        last = run(tube, run(tube, again, NOW + 5 * HALF_AN_HOUR)[-1].cursor, NOW + 6 * HALF_AN_HOUR)[-1].cursor
+        assert first and again and last
+        assert "counts" in first and first["counts"] == again["counts"] and "counts" not in last
+
     def test_places_wait_while_many_threads_are_owed(self) -> None:
         tube, videos = Tube(), [f"hpvideo{number:04}" for number in range(5)]
         for video in videos:

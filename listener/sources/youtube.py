@@ -149,7 +149,7 @@ def _place(account: Account, place: str) -> Iterator[Page]:
     since = mark - _OVERLAP_S if mark <= account.second else account.second - account.settings.days * 86400
     try:
         for number, (page, threads, _, last) in enumerate(walks.threads(account, place, since), start=1):
-            account.owe(threads)
+            account.owe(place, threads)
             gap = None
             if number == _MAX_PAGES and not last:
                 reached = next((thread.last for thread in reversed(threads) if thread.last), None)
@@ -158,6 +158,7 @@ def _place(account: Account, place: str) -> Iterator[Page]:
             if last or gap:
                 account.until[place] = account.second
                 account.closed.pop(place, None)
+                account.forget_unshown(place)
             yield replace(page, cursor=account.cursor(), gap=gap)
             if gap:
                 return
@@ -238,7 +239,8 @@ def _walk_back(account: Account, place: str, since: float) -> Iterator[Page]:
     yield from walks.replies(account, inf)  # those of a page that was stored before the walk was cut off
     try:
         for page, threads, following, last in walks.threads(account, place, since, token):
-            account.owe(threads)
+            account.owe(place, threads)
+            account.forget_unshown(place)  # each is shown once on the way
             walk.update(place=place, token=following)
             if last:
                 walk["done"] = [*walk["done"], place]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from listener.sources.youtube import Settings
 
 _API = "https://www.googleapis.com/youtube/v3"
-_COUNTED = 300
 _USED_UP = {"quotaExceeded", "dailyLimitExceeded"}
 _TOO_FAST = {"rateLimitExceeded", "userRateLimitExceeded"}
 _AT_PRESENT = {"processingFailure", "backendError"}
@@ -66,7 +65,9 @@ class Account:
         self.until: dict[str, int] = dict(known.get("until") or {})
         self.closed: dict[str, dict[str, Any]] = dict(known.get("closed") or {})
         self.owed: dict[str, str] = dict(known.get("owed") or {})  # thread -> video: more replies than were shown
-        self.counts: dict[str, int] = dict(known.get("counts") or {})  # thread -> how many replies it had then
+        # place -> thread -> how many replies it had when they were read
+        self.counts = {at: dict(told) for at, told in (known.get("counts") or {}).items() if isinstance(told, dict)}
+        self._shown: set[str] = set()  # by the walk through a place that goes on
         self.walk: dict[str, Any] = dict(known.get("walk") or {})  # of a backfill: where it is
         units = known.get("units") or {}
         day = now.astimezone(_california()).date().isoformat()
@@ -90,7 +91,7 @@ class Account:
             "closed": {place: told for place, told in self.closed.items() if place in places},
             "found": self.found,
             "owed": self.owed,
-            "counts": self.counts,
+            "counts": {place: dict(told) for place, told in self.counts.items() if told and place in places},
             "walk": self.walk,
             "units": self.units,
         }
@@ -123,14 +124,25 @@ class Account:
         self.seen.update(post.native_id for post in fresh)
         return replace(page, posts=fresh)
 
-    def owe(self, threads: Sequence[Thread]) -> None:
+    def owe(self, place: str, threads: Sequence[Thread]) -> None:
         """Notes threads that have more replies than were shown, and not as many as when they were last read."""
         for thread in threads:
-            if thread.ident and thread.replies > thread.shown and self.counts.get(thread.ident) != thread.replies:
-                self.owed[thread.ident] = thread.video
-                self.counts.pop(thread.ident, None)  # so that those met last stand last
-                self.counts[thread.ident] = thread.replies
-        self.counts = dict(list(self.counts.items())[-_COUNTED:])
+            if thread.ident and thread.replies > thread.shown:
+                if all(told.get(thread.ident) != thread.replies for told in self.counts.values()):
+                    self.owed[thread.ident] = thread.video
+                self.counts.setdefault(place, {})[thread.ident] = thread.replies
+                self._shown.add(thread.ident)
+
+    def forget_unshown(self, place: str) -> None:
+        """Keeps of a place, when a walk through it ends, the counts of what was shown, so that they do not pile up."""
+        told = self.counts.get(place, {})
+        self.counts[place] = {thread: replies for thread, replies in told.items() if thread in self._shown}
+        self._shown.clear()
+
+    def forget(self, thread: str) -> None:
+        """Lets a thread be noted again when it is shown the next time."""
+        for told in self.counts.values():
+            told.pop(thread, None)
 
 
 def _key(settings: Settings, name: str) -> str:

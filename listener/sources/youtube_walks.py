@@ -92,7 +92,7 @@ def replies(account: Account, limit: float) -> Iterator[Page]:
             except (Broken, Refused) as error:
                 del account.owed[thread]
                 if "commentNotFound" not in reasons(error):
-                    account.counts.pop(thread, None)  # so that it is noted again
+                    account.forget(thread)
                     raise
                 yield Page((), cursor=account.cursor(), skipped={"thread deleted": 1})
                 break
