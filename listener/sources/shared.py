@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from listener.errors import Retry, SourceError
 from listener.http import Response, public_url
 from listener.records import Gap, Page
+from listener.sources.dates import mail_date, take_apart
 from listener.sources.turns import Failures
 from listener.text import fingerprint, from_html
 
@@ -155,10 +155,11 @@ def _as_datetime(value: object) -> datetime | None:
         return datetime.fromtimestamp(value, UTC)
     if not isinstance(value, str):
         return None
-    value = value.strip()[:64]
+    value = value.strip()[:80]
+    written = take_apart(value)
     if re.match(r"\d{4}-\d", value):
         try:
-            return datetime.fromisoformat(re.sub(r"(?<=\d)\s+(?=[+-]\d)", "", value))
+            return written.told(datetime.fromisoformat(written.body))
         except ValueError:
             lenient = re.match(r"(\d{4})-(\d{1,2})-(\d{1,2})", value)
             if lenient and len(lenient.group()) == len(value):
@@ -169,7 +170,4 @@ def _as_datetime(value: object) -> datetime | None:
             return datetime.strptime(value, form)  # noqa: DTZ007  # the caller reads naive as UTC
         except ValueError:
             continue
-    try:
-        return parsedate_to_datetime(value)
-    except (TypeError, IndexError):
-        return None
+    return mail_date(written)

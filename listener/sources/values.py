@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
-from email.utils import parsedate_to_datetime
 
 from listener.records import Rating
+from listener.sources.dates import mail_date, take_apart
 
 _NUMERIC = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{2,4})\.?")
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?[. /-]*([a-z]{3})[a-z]*[. ,/-]*(\d{4})", re.IGNORECASE)
 _MONTH_DAY = re.compile(r"([a-z]{3})[a-z]*\.? +(\d{1,2})(?:st|nd|rd|th)?,? +(\d{4})", re.IGNORECASE)
-_CLOCK = re.compile(r"(\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:\.\d+)?)?\s*([ap])?\.?(?:m\b)?", re.IGNORECASE)
-_ZONED = re.compile(r"\b(UTC|GMT|Z)$", re.IGNORECASE)
+_CLOCK = re.compile(r"(\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:[.,]\d+)?)?")
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: i for i, name in enumerate(_MONTH_NAMES, 1)}
 _OLDEST = datetime(1990, 1, 1, tzinfo=UTC)
@@ -25,7 +24,7 @@ def read_date(written: str, *, zone: tzinfo, dayfirst: bool, now: datetime) -> d
 
     Takes ISO 8601, epoch seconds, milli- and microseconds, RFC 822, 31/12/2025, 12/31/2025, 31.12.2025, 3 May 2025,
     May 3rd, 2025, each with or without a time, and Excel's count of days (45678,5). Without a zone of its own a date
-    is taken in `zone`.
+    is taken in `zone`; one that names a zone which is not known is not read.
     """
     written = written.strip()[:80]
     try:
@@ -48,22 +47,22 @@ def _moment(written: str, zone: tzinfo, dayfirst: bool) -> datetime | None:
         return datetime.fromisoformat(written)
     except ValueError:
         pass
-    if found := _NUMERIC.match(written):
+    parts = take_apart(written)
+    if found := _NUMERIC.match(parts.body):
         day = _numeric_day(found[1], found[3], found[4], dayfirst or found[2] == ".")
-    elif found := _DAY_MONTH.match(written):
+    elif found := _DAY_MONTH.match(parts.body):
         day = (int(found[3]), _MONTHS.get(found[2].lower(), 0), int(found[1]))
-    elif found := _MONTH_DAY.match(written):
+    elif found := _MONTH_DAY.match(parts.body):
         day = (int(found[3]), _MONTHS.get(found[1].lower(), 0), int(found[2]))
     else:
-        return parsedate_to_datetime(written)  # "Tue, 03 Jun 2025 10:00:00 +0200"
-    rest = written[found.end() :].strip(" ,T")
+        return mail_date(parts)  # "Tue, 03 Jun 2025 10:00:00 +0200"
+    rest = parts.body[found.end() :].strip(" ,T")
     if not rest:
         return datetime(*day, tzinfo=zone)
-    clock = _CLOCK.match(rest)
-    if clock is None or not re.fullmatch(r"\s*(UTC|GMT|Z)?", rest[clock.end() :], re.IGNORECASE):
-        return parsedate_to_datetime(written)  # "3 Jun 2025 10:00:00 +0200"
-    hour = int(clock[1]) % 12 + (12 if clock[4] in "pP" else 0) if clock[4] else int(clock[1])
-    return datetime(*day, hour, int(clock[2]), int(clock[3] or 0), tzinfo=UTC if _ZONED.search(rest) else zone)
+    clock = _CLOCK.fullmatch(rest)
+    if clock is None:
+        return None
+    return parts.told(datetime(*day, int(clock[1]), int(clock[2]), int(clock[3] or 0), tzinfo=zone))
 
 
 def _numeric_day(first: str, second: str, third: str, dayfirst: bool) -> tuple[int, int, int]:
