@@ -111,7 +111,7 @@ class Mark(TypedDict):
 
     size: int
     mtime_ns: int
-    head: str  # hash of the first 64 KiB, or of `size` bytes if that is less
+    head: str  # hash of the first `size` bytes: all that was read, as a row may be put in anywhere
     rows: int
     done: bool
     reading: str
@@ -186,6 +186,7 @@ def _read(
     with open_rows(path, settings.wanted) as table:
         start = 0
         if mark and same and (untouched or (table.grows and stat.st_size > mark["size"])):
+            # A bookmark that holds the hash of 64 KiB alone, as once, has a longer file read once more.
             start = mark["rows"] if mark["head"] == _head(path, mark["size"]) else 0
         reader = Reader(settings, name, now, table)
         side = SideFile(path, settings.rejects, keep=start) if settings.side_files else None

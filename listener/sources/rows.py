@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from listener.errors import Broken
 from listener.sources.columns import Wanted
 
-HEAD_BYTES = 65536  # what the encoding, the delimiter and the identity of a file are told from
+HEAD_BYTES = 65536  # what the encoding and the delimiter of a file are told from
 JSON_CAP = 64 * 2**20  # bytes of a JSON document, unpacked: it is read whole, unlike every other kind
 _LINE_CAP = 10 * 2**20  # characters; the rest of a longer line is left out
 _RAW_CAP = 100_000  # characters of a row that are kept for the side file
