@@ -140,7 +140,7 @@ def test_authors_who_are_to_be_forgotten_are_not_brought_back(at: Path) -> None:
     (at / "was.db").replace(at / "listener.db")
     again = taken()
     assert again["new"] == 0 and again["skipped"] == {"its author is to be forgotten": 2}
-    assert query("SELECT native_id FROM posts WHERE deleted_at IS NULL") == [("2",)]
+    assert query("SELECT substr(native_id, 1, 2) FROM posts WHERE deleted_at IS NULL") == [("2-",)]
 
 
 def test_authors_hashed_with_another_key_are_refused(at: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_survey_has_questions_for_columns_and_two_lines_of_them(payload: Any) 
     (garden, phone), skipped, _ = saved(pages(path))
     assert garden.text == "Back in May.\nLiked: The quiet garden"
     assert phone.text == "Disliked: Somebody could answer the phone"
-    assert (garden.native_id, garden.rating, phone.rating) == ("11801", Rating(9, 0, 10), Rating(3, 0, 10))
+    assert (garden.native_id[:6], garden.rating, phone.rating) == ("11801-", Rating(9, 0, 10), Rating(3, 0, 10))
     assert garden.created_at == datetime(2025, 6, 3, 10, 4, 20, tzinfo=UTC)
     assert skipped == {"second line of column names": 1, "no text": 1}
     assert [row["line"] for row in rejected(path)] == [2, 5]

@@ -115,6 +115,7 @@ class Mark(TypedDict):
     rows: int
     done: bool
     reading: str
+    bare: bool  # short numbers are taken for ids, as in a file whose bookmark is of a version that did not ask
 
 
 def fetch(settings: Settings, cursor: Mapping[str, Any] | None, get: Get, now: datetime, name: str) -> Iterator[Page]:
@@ -188,7 +189,8 @@ def _read(
         if mark and same and (untouched or (table.grows and stat.st_size > mark["size"])):
             # A bookmark that holds the hash of 64 KiB alone, as once, has a longer file read once more.
             start = mark["rows"] if mark["head"] == _head(path, mark["size"]) else 0
-        reader = Reader(settings, name, now, table)
+        bare = mark is not None and mark.get("bare", True)
+        reader = Reader(settings, name, now, table, bare)
         side = SideFile(path, settings.rejects, keep=start) if settings.side_files else None
         head = _head(path, stat.st_size)
 
@@ -196,7 +198,13 @@ def _read(
             if side:
                 side.write(reader.rejected)
             reached = Mark(
-                size=stat.st_size, mtime_ns=stat.st_mtime_ns, head=head, rows=rows, done=done, reading=settings.reading
+                size=stat.st_size,
+                mtime_ns=stat.st_mtime_ns,
+                head=head,
+                rows=rows,
+                done=done,
+                reading=settings.reading,
+                bare=bare,
             )
             return tuple(reader.posts), reached, dict(reader.skipped)
 

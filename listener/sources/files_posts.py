@@ -28,6 +28,9 @@ _TRANSLATION = re.compile(r"(?<=\S)\s*\(Translated by Google\).*", re.DOTALL)
 _SECOND_HEAD = re.compile(r"(((Liked|Disliked): )?Open-Ended Response\s*)+", re.IGNORECASE)
 
 
+_ROW_COUNTER = re.compile(r"[0-9]{1,6}")  # such an id may do no more than number the rows of its own export
+
+
 @dataclass
 class Reader:
     """Turns rows of one file into posts, one page after the other, and remembers which rows it has met."""
@@ -36,6 +39,7 @@ class Reader:
     source: str
     now: datetime
     table: Rows
+    bare: bool = False  # short numbers are ids by themselves, as they were for a file that an earlier version began
     posts: list[Post] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     rejected: list[dict[str, Any]] = field(default_factory=list)
@@ -70,14 +74,18 @@ class Reader:
         self.skipped.update(values.doubts)
 
     def _identity(self, values: _Values) -> str:
-        """The row's own id, else a hash of what it says, with a number from its second occurrence in the file on."""
+        """The row's own id, a short number with its author and date, else a hash of what the row says, with a number
+        from its second occurrence in the file on.
+        """
         if values.flaw:
             return ""
-        if native := _clean(values.raw("id")):
-            return native if len(native) <= 200 else fingerprint(native)
         # What was written, not what it was read as: another setting for dates must not make other posts of them.
-        written = (values.raw(part).strip() for part in ("author", "date", "rating", "url"))
-        mark = fingerprint(values.title, values.text, *written)
+        author, date, *more = (values.raw(part).strip() for part in ("author", "date", "rating", "url"))
+        if native := _clean(values.raw("id")):
+            if (author or date) and not self.bare and _ROW_COUNTER.fullmatch(native):
+                return f"{native}-{fingerprint(author, date)[:16]}"
+            return native if len(native) <= 200 else fingerprint(native)
+        mark = fingerprint(values.title, values.text, author, date, *more)
         short = int(mark[:16], 16)
         if short not in self.met:
             self.met.add(short)
