@@ -359,20 +359,6 @@ def test_a_replaced_file_is_read_anew(tmp_path: Path, content: str) -> None:
     assert posts(path, cursor=cursor) == posts(path)
 
 
-def test_a_newer_export_that_grew_in_its_middle_is_read_anew(tmp_path: Path) -> None:
-    """As one does that is sorted by hotel. What comes first, some 100 kB here, is the same as before."""
-    words = "the room was fine and the staff were kind " * 4
-
-    def export(*hotels: int) -> str:
-        rows = [f"{hotel}-{n},{words}" for hotel, count in zip("ab", hotels, strict=True) for n in range(count)]
-        return "\n".join(["id,text", *rows, ""])
-
-    path = write(tmp_path / "a.csv", export(600, 600))
-    _, _, cursor = saved(pages(path))
-    write(path, export(602, 601), age_s=30)
-    assert {"a-600", "a-601", "b-600"} <= {post.native_id for post in posts(path, cursor=cursor)}
-
-
 def test_a_file_is_read_again_when_the_settings_say_something_else(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text,note\nx,y\n")
     _, _, cursor = saved(pages(path))
