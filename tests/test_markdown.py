@@ -59,3 +59,9 @@ def test_time_grows_with_the_text_and_not_faster(piece):
     began = time.process_time()
     markdown(piece * (500_000 // len(piece)))
     assert time.process_time() - began < 8
+
+
+def test_a_comment_that_is_shown_as_code_stays_and_one_that_holds_code_goes() -> None:
+    assert markdown("Try\n```html\n<!-- the lobby -->\n```\nfirst") == "Try\n```html\n<!-- the lobby -->\n```\nfirst"
+    assert markdown("From `<!--` to `-->`, no more") == "From `<!--` to `-->`, no more"
+    assert markdown("Late <!-- fill in:\n```\n<room>\n```\n--> again") == "Late again"

@@ -32,7 +32,7 @@ def markdown(body: object) -> str:
     """
     if not isinstance(body, str):
         return ""
-    return plain(_NO_TAG.sub("&lt;", _code_escaped(_without_comments(body[:_MOST]))))
+    return plain(_NO_TAG.sub("&lt;", _without_comments(_code_escaped(body[:_MOST]))))
 
 
 def _without_comments(body: str) -> str:
