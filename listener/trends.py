@@ -44,7 +44,10 @@ from listener.tables import backlog
 Period = Literal["day", "week", "month"]
 
 _LATE = """
-SELECT count(*) FROM posts WHERE day = :day AND collected_at > :after AND deleted_at IS NULL
+SELECT count(*) FROM posts WHERE day = :day AND collected_at > :after AND deleted_at IS NULL AND copy_of IS NULL
+    AND id IN (SELECT post_id FROM mentions WHERE brand IN (SELECT value FROM json_each(:brands)))
+    AND (:sources = '[]' OR source IN (SELECT value FROM json_each(:sources)))
+    AND EXISTS (SELECT 1 FROM verdicts WHERE post_id = posts.id)
     AND EXISTS (SELECT 1 FROM posts WHERE collected_at <= :after)
 """
 
@@ -150,9 +153,7 @@ def _rows(reader: sqlite3.Connection, by: Period, chosen: Filters) -> list[Trend
     for row in rows:
         groups.setdefault((row["period"], row["brand"]), []).append(row)
     found = [totals(brand, group) for (_, brand), group in groups.items()]
-    # Of posts that were chosen by what the model made of them, the model's errors are others.
-    chosen_by_verdict = chosen.moments or chosen.phases or chosen.sentiments
-    told = shares.of(found, None if chosen_by_verdict else shares.corrections(reader))
+    told = shares.of(found, None if chosen.by_verdict else shares.corrections(reader))
     return [
         TrendRow(period=period, shares=share, **each)
         for (period, _), each, share in zip(groups, found, told, strict=True)
@@ -190,16 +191,18 @@ def usual(
 def touchpoint_totals(
     reader: sqlite3.Connection, day: date, brand: str, *, days: int = 1, sources: Sequence[str] = ()
 ) -> list[TouchpointTotal]:
-    """The touchpoints that posts of this brand speak of on that day, or on the last `days` up to it, the most spoken of
-    first.
+    """The touchpoints that posts of this brand speak of on that day, or on the last `days` up to it, or usually do, the
+    most spoken of first.
     """
     ends = _history(reader, day, brand, 8, days)
     table, which = ("daily_touched", _SOME_AT) if sources else ("daily_touchpoints", _SOME)
     query = _TOUCHPOINTS.format(table=table, which=which, felt=FELT_BESIDE)
     usual = {name: posts for name, posts, *_ in reader.execute(query, _some(ends, brand, days, sources))}
+    today = {name: counts for name, *counts in reader.execute(query, _some([day], brand, days, sources))}
     found = [
         TouchpointTotal(name, posts, positive, neutral, negative, usual.get(name, 0) / len(ends) if ends else None)
-        for name, posts, negative, neutral, positive in reader.execute(query, _some([day], brand, days, sources))
+        for name in today.keys() | usual.keys()
+        for posts, negative, neutral, positive in [today.get(name, (0, 0, 0, 0))]
     ]
     return sorted(found, key=lambda total: (-total.posts, total.touchpoint))
 
@@ -210,12 +213,18 @@ def days(reader: sqlite3.Connection) -> tuple[date | None, date | None]:
     return (date.fromisoformat(row[0]), date.fromisoformat(row[1])) if row[0] else (None, None)
 
 
-def late(reader: sqlite3.Connection, day: date, collected_after: datetime) -> int:
-    """How many posts of a local day were collected after that moment: what a digest sent then could not know.
+def late(
+    reader: sqlite3.Connection, day: date, collected_after: datetime, brands: Sequence[str], sources: Sequence[str] = ()
+) -> int:
+    """How many posts of a local day that name one of the brands, at all sources or at some, were collected after that
+    moment and are counted by now: what a digest sent then could not know.
 
     Zero where nothing had been collected by then: there was no digest to be late for.
     """
-    values = {"day": day.isoformat(), "after": stamp(collected_after)}
+    values = {
+        "day": day.isoformat(), "after": stamp(collected_after),
+        "brands": json.dumps(list(brands)), "sources": json.dumps(list(sources)),
+    }  # fmt: skip
     return int(reader.execute(_LATE, values).fetchone()[0])
 
 

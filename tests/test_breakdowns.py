@@ -125,6 +125,7 @@ def test_pairs_are_brands_that_one_post_names(reader: sqlite3.Connection, tell: 
     assert found == [("Acme", "Bolt", 5, 2), ("Bolt", "Cog", 4, 0)]
     assert [each.other for each in trends.pairs(reader, brands=["Cog"])] == ["Cog"]
     assert [each.posts for each in trends.pairs(reader, sources=["forum"])] == [3]
+    assert trends.pairs(reader, touchpoints=["staff"]) == trends.pairs(reader, touchpoints=["staff", "comfort"])
     assert [each.posts for each in trends.pairs(reader, moments=["zmot"])] == [2]
 
 

@@ -95,6 +95,25 @@ def test_another_rating_or_another_brand_is_another_voice(store: Store) -> None:
     assert set(clusters(store).values()) == {None}
 
 
+def test_a_rating_that_is_changed_makes_a_voice_of_a_copy_and_a_copy_of_a_voice(store: Store) -> None:
+    save(store, post("1", REVIEW, rating=Rating(5)), post("2", REVIEW, rating=Rating(5)))
+    judge(store)
+    assert clusters(store) == {"1": None, "2": "1"}
+    save(store, post("2", REVIEW, rating=Rating(1)))
+    assert clusters(store) == {"1": None, "2": None}
+    assert stored_rollup(store.connection) == counted_rollup(store.connection)
+    save(store, post("1", REVIEW, rating=Rating(1)))
+    assert sorted(clusters(store).values(), key=str) in (["1", None], ["2", None])
+    assert stored_rollup(store.connection) == counted_rollup(store.connection)
+
+
+@pytest.mark.parametrize("given", ["1", "2", "3"])
+def test_to_forget_a_post_is_to_forget_every_copy_of_it(store: Store, given: str) -> None:
+    save(store, *(post(ident, REVIEW, source=f"s{ident}") for ident in "123"))
+    assert store.forget_post(given, "", NOW) == 3
+    assert not store.connection.execute("SELECT 1 FROM posts WHERE text <> ''").fetchall()
+
+
 def test_a_federated_id_folds_whatever_the_text(store: Store) -> None:
     save(store, post("x@one", "Harbour!", source="one", federated_id="https://one.example/1"))
     save(store, post("x@two", "Harbour! (edited)", source="two", federated_id="https://one.example/1"))

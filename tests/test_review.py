@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -129,5 +130,7 @@ def test_agreement_is_of_random_posts_alone_by_period_with_intervals(store: Stor
     assert whole.moment.value == pytest.approx(11 / 17) and whole.sure.value == pytest.approx(11 / 15)
     assert whole.moment.low is not None and whole.moment.low < 11 / 17 < (whole.moment.high or 0)
     assert review.agreement(reader, model="m2") == []
+    assert [each.period for each in review.agreement(reader, "week")][-1] == "all"
+    assert all(re.fullmatch(r"20\d\d-W\d\d", each.period) for each in review.agreement(reader, "week")[:-1])
     store.undo_correction(3, NOW)
     assert review.agreement(reader)[-1].moment.n == 16

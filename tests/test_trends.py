@@ -284,6 +284,9 @@ def test_touchpoints_of_a_day_beside_what_is_usual(reader: sqlite3.Connection, t
     assert first == trends.TouchpointTotal("staff", 4, 1, 0, 3, 0.0)
     assert second == trends.TouchpointTotal("price", 3, 0, 0, 3, 2.0)
     assert trends.touchpoint_totals(reader, TODAY, "Bolt") == []
+    silent = trends.touchpoint_totals(reader, TODAY + timedelta(days=1), "Acme")
+    assert [(each.touchpoint, each.posts) for each in silent] == [("price", 0), ("staff", 0)]
+    assert silent[0].usual_posts and silent[0].usual_posts > 0, "what nobody speaks of today has its usual"
 
 
 def test_the_worst_is_read_first(reader: sqlite3.Connection, tell: Callable[..., None]) -> None:
@@ -305,12 +308,25 @@ def test_the_worst_is_read_first(reader: sqlite3.Connection, tell: Callable[...,
     assert texts(limit=99)[-1] == "lovely"
 
 
+def test_late_posts_are_those_of_the_brands_that_are_counted(store: Store, reader: sqlite3.Connection) -> None:
+    words = "we stayed for three nights and the room was cold and the staff were kind to us"
+    save(store, post("a"), brands=("Acme",))
+    later = NOW + timedelta(hours=1)
+    save(store, post("b", words), post("c", f"{words} all"), brands=("Acme",), now=later)  # one is a copy
+    save(store, post("d", "about another"), brands=("Bolt",), now=later)
+    judge(store)
+    assert trends.late(reader, TODAY, NOW, ["Acme"]) == 1
+    assert trends.late(reader, TODAY, NOW, ["Acme", "Bolt"]) == 2
+    assert trends.late(reader, TODAY, NOW, ["Acme"], ["feed"]) == 1
+    assert trends.late(reader, TODAY, NOW, ["Acme"], ["forum"]) == 0
+    assert trends.late(reader, TODAY, NOW + timedelta(hours=2), ["Acme"]) == 0
+
+
 def test_late_posts_and_waiting_posts_are_counted(store: Store, reader: sqlite3.Connection) -> None:
     save(store, post("a"), now=NOW)
     judge(store)
     save(store, post("b"), post("c"), now=NOW + timedelta(hours=1))
-    assert trends.late(reader, TODAY, NOW) == 2
-    assert trends.late(reader, TODAY, NOW + timedelta(hours=2)) == 0
+    assert trends.late(reader, TODAY, NOW, ["Acme"]) == 0, "not counted yet"
     assert trends.waiting(reader) == 2
     assert (trends.count_pending(reader, "m1"), trends.count_pending(reader, "m2")) == (2, 3)
     store.pending("m2", 1)

@@ -223,7 +223,7 @@ def _late(reader: sqlite3.Connection, edition: Edition) -> int:
     """Posts of the days before that came in since their own digest."""
     since = edition.now - _DAY * edition.days
     before = [edition.first - _DAY * back for back in range(1, edition.days + 1)]
-    return sum(trends.late(reader, day, since) for day in before)
+    return sum(trends.late(reader, day, since, edition.brands, edition.sources) for day in before)
 
 
 def _spikes(reader: sqlite3.Connection, edition: Edition) -> tuple[Spike, ...]:

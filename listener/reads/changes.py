@@ -13,7 +13,7 @@ from typing import Any
 from listener.engine.labels import PHASES
 from listener.reads import shares
 from listener.reads.counts import COUNTS, Z95, Interval, totals
-from listener.reads.filters import checked, rows_of
+from listener.reads.filters import Filters, checked, rows_of
 
 _TOUCHED = """
 SELECT brand, touchpoint, sum(posts) AS posts FROM {table} WHERE {which} GROUP BY 1, 2
@@ -44,7 +44,7 @@ def changes(reader: sqlite3.Connection, since: date, until: date, **filters: Any
     """
     days = (until - since).days + 1
     earlier = {"since": since - timedelta(days=days), "until": since - timedelta(days=1)}
-    known = shares.corrections(reader)
+    known = None if Filters(**filters).by_verdict else shares.corrections(reader)
     sides = [_daily(reader, {**filters, **period}) for period in (earlier, {"since": since, "until": until})]
     touched = [_touched(reader, {**filters, **period}) for period in (earlier, {"since": since, "until": until})]
     found: list[Change] = []

@@ -122,7 +122,9 @@ class Filters:
         single = used.keys() & _BY_POST.keys()
         if view == "touchpoint_months":
             conditions |= {"since": "month >= substr(:since, 1, 7)", "until": "month <= substr(:until, 1, 7)"}
-        if view in ("touchpoint_contributions", "touchpoint_months") or self._of_one_touchpoint(columns):
+        if view in ("touchpoint_contributions", "touchpoint_months") or (
+            view == "contributions" and self._of_one_touchpoint(columns)
+        ):
             conditions["touchpoints"] = _TOUCHPOINT
             single -= {"touchpoints"}
         if view != "contributions":
@@ -145,6 +147,11 @@ class Filters:
     def _of_one_touchpoint(self, columns: Iterable[str]) -> bool:
         """Whether only that decides which posts are counted. A post may have two, and is to be counted once then."""
         return len(set(self.touchpoints)) == 1 and not self._verdicts and not {"moment", "sentiment"} & set(columns)
+
+    @property
+    def by_verdict(self) -> bool:
+        """Whether posts are chosen by what the model made of them: its errors among those are others than among all."""
+        return bool(self.moments or self.phases or self.sentiments)
 
     @property
     def _verdicts(self) -> bool:

@@ -44,9 +44,9 @@ ORDER BY coalesce(p.created_at, p.collected_at) DESC, p.id DESC LIMIT :newest
 # What was replaced or undone is not what the person thinks; what ended with its text was true of it.
 _SAID = """
 SELECT {period} AS period, c.model, c.moment, c.model_moment, c.sentiment, c.model_sentiment, c.model_abstained
-FROM corrections c JOIN posts p ON p.id = c.post_id
+FROM (SELECT *, substr(at, 1, 10) AS day FROM corrections) c
 WHERE c.shown = 'random' AND c.model <> '' AND coalesce(c.ended, '') NOT IN ('undone', 'replaced')
-    AND (:since IS NULL OR substr(c.at, 1, 10) >= :since) AND (:model IS NULL OR c.model = :model)
+    AND (:since IS NULL OR day >= :since) AND (:model IS NULL OR c.model = :model)
 ORDER BY 1, c.id
 """
 
@@ -163,8 +163,7 @@ def agreement(
     """How often model and person agreed on posts drawn at random, for each period in which the person looked, and
     last over all of them ("all"). Empty when nobody looked at any.
     """
-    period = PERIODS[by].replace("day", "substr(c.at, 1, 10)")
-    rows = _rows(reader, _SAID.format(period=period), {"since": since and since.isoformat(), "model": model})
+    rows = _rows(reader, _SAID.format(period=PERIODS[by]), {"since": since and since.isoformat(), "model": model})
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in map(dict, rows):
         groups.setdefault(row["period"], []).append(row)

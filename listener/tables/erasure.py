@@ -84,14 +84,17 @@ def forgotten(connection: sqlite3.Connection, source: str) -> set[str]:
     return {author for (author,) in connection.execute("SELECT author FROM forgotten WHERE source = ?", (source,))}
 
 
+_ORIGINALS = "SELECT DISTINCT coalesce(copy_of, id) FROM posts WHERE id IN (SELECT value FROM json_each(?))"
+
+
 def find(connection: sqlite3.Connection, given: str, source: str) -> list[int]:
     """The live posts with this address or native id, of `source` or ("") of any."""
     return [post_id for (post_id,) in connection.execute(_FIND, {"given": given, "source": source})]
 
 
 def with_copies(connection: sqlite3.Connection, post_ids: Iterable[int]) -> list[int]:
-    """These posts and the copies of them."""
-    ids = list(post_ids)
+    """These posts, what they are copies of, and all copies of that."""
+    ids = [post_id for (post_id,) in connection.execute(_ORIGINALS, (json.dumps(list(post_ids)),))]
     return sorted({*ids, *copies.of(connection, ids)})
 
 

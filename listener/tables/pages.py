@@ -146,9 +146,10 @@ def _update(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links, li
     links |= overruling.owned(connection, {post_id: found for post_id, found in links.items() if post_id not in retold})
     relinked = {post_id: found for post_id, found in links.items() if named.get(post_id, {}) != found}
     edited = {row["id"] for row, _, was in posts if was != [row[column] for column in _CONTENT]}
+    rerated = {row["id"] for row, _, was in posts if was[1:4] != [row[column] for column in _CONTENT[1:4]]}
     changed = [row for row, _, _ in posts if row["id"] in edited or row["id"] in relinked]
     if changed:
-        with _changing(connection, [row["id"] for row in changed], {*retold, *relinked}):
+        with _changing(connection, [row["id"] for row in changed], {*retold, *relinked, *rerated}):
             overruling.end(connection, retold, "edited", now)
             connection.executemany(_UPDATE, changed)
             _relink(connection, relinked)
@@ -158,8 +159,8 @@ def _update(connection: sqlite3.Connection, posts: Sequence[tuple[Row, Links, li
 
 @contextmanager
 def _changing(connection: sqlite3.Connection, post_ids: Collection[int], speaking: Collection[int]) -> Iterator[None]:
-    """Keeps rollups and clusters right while the body changes these posts. `speaking` are those of them whose text or
-    brands change, so that they may be copies of others than before.
+    """Keeps rollups and clusters right while the body changes these posts. `speaking` are those of them whose text,
+    brands or rating change, so that they may be copies of others than before.
     """
     with rollups.changing(connection, {*post_ids, *copies.of(connection, speaking)}):
         yield
