@@ -524,26 +524,6 @@ class TestGap:
         assert slept == [0.5]
 
 
-def test_a_host_that_told_one_to_wait_is_asked_by_no_other_until_then() -> None:
-    now = [100.0]
-    tired = says(status=429, headers={"Retry-After": "60"})
-    with (
-        serve({"/a": tired, "/b": says(body=b"b")}) as server,
-        serve({"/": says(body=b"other")}) as another,
-        opened(clock=lambda: now[0], allow_private=["*"]) as get,
-    ):
-        with pytest.raises(Retry, match="too often"):
-            get(server.url("/a"))
-        now[0] += 20
-        with pytest.raises(Retry, match="told us to wait") as caught:
-            get(server.url("/b"))
-        assert caught.value.after == 40
-        assert get(another.url().replace("127.0.0.1", "localhost")).body == b"other"
-        now[0] += 41
-        assert get(server.url("/b")).body == b"b"
-    assert server.paths == ["/a", "/b"]
-
-
 class TestRobots:
     RULES = b"User-agent: *\nDisallow: /private\n\nUser-agent: listener\nDisallow: /not-for-listener\n"
 

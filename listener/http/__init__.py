@@ -177,7 +177,7 @@ def _user_agent(contact: str) -> str:
 
 
 class _Door:
-    """Holds the session, and of each host its robots.txt, when it was asked last and until when it told us to wait."""
+    """Holds the session, the time of the last request to each host, and each host's robots.txt."""
 
     def __init__(
         self,
@@ -192,7 +192,6 @@ class _Door:
         self._clock = clock
         self._lock = threading.Lock()
         self._last: dict[str, float] = {}
-        self._closed: dict[str, float] = {}
         self._robots: dict[str, tuple[float, Protego]] = {}
         self._agent = _user_agent(settings.contact)
 
@@ -210,16 +209,8 @@ class _Door:
     ) -> Response:
         conditions = {"If-None-Match": etag, "If-Modified-Since": modified}
         wanted = {key: value for key, value in {**(headers or {}), **conditions}.items() if value}
-        host = urlsplit(url).hostname or ""
-        if host in self._closed and (left := self._closed[host] - self._clock()) > 0:
-            raise Retry(f"{public_url(url)} is not asked: its server told us to wait.", left)
-        try:
-            reply, final = self._follow(url, params, wanted, page, max(self._settings.gap_s, gap_s or 0.0), json)
-            return _judge(reply, url, final)
-        except Retry as error:
-            if error.after:  # for every source that asks this host
-                self._closed[host] = self._clock() + error.after
-            raise
+        reply, final = self._follow(url, params, wanted, page, max(self._settings.gap_s, gap_s or 0.0), json)
+        return _judge(reply, url, final)
 
     def messages(
         self,
